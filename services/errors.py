@@ -1,0 +1,211 @@
+"""Every error that colega raises on purpose, each with a stable problem type. Standard library only.
+
+An error says what went wrong, with which file or value, and what to do next. It becomes HTTP in one place
+(``services.gateway.problems``) and an exit code in one place (``services.cli.main``).
+
+    ColegaError
+    ├── Refused                 the caller can mend it: 4xx, exit code 2
+    │   ├── PhotoRefused        one photo cannot be used; carries a Rejection
+    │   ├── NotFound            no such collection, person, photo, face, job, model or key
+    │   └── …
+    └── Unavailable             something that this request needs is missing: 503, exit code 3
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Rejection(StrEnum):
+    """Why an item of an import was rejected. The strings are part of the interface."""
+
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TRUNCATED = "truncated"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_LARGE = "too_large"
+    TOO_SMALL = "too_small"
+    EMPTY = "empty"
+    NO_FACE = "no_face"
+    SEVERAL_FACES = "several_faces"
+    FACE_TOO_SMALL = "face_too_small"
+    LOW_QUALITY = "low_quality"
+    OTHER_PERSON = "other_person"
+    PERSON_ERASED = "person_erased"
+    CRASHED_WORKER = "crashed_worker"
+    MISSING_FILE = "missing_file"
+    MISSING_OBJECT = "missing_object"
+    NOT_LISTED = "not_listed"
+    HIDDEN_OR_SYSTEM_FILE = "hidden_or_system_file"
+    INVALID_NAME = "invalid_name"
+    UNSAFE_PATH = "unsafe_path"
+    ENCRYPTED = "encrypted"
+    BAD_ARCHIVE = "bad_archive"
+    TOO_MANY_ENTRIES = "too_many_entries"
+    DISK_FULL = "disk_full"
+
+
+class ColegaError(Exception):
+    """The root. ``str(error)`` is a sentence for the person who has to act on it."""
+
+    type: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong inside colega"
+    status: ClassVar[int] = 500
+
+
+class Refused(ColegaError):
+    """The request cannot be fulfilled as it stands; the caller can mend it."""
+
+    type, title, status = "refused", "The request was refused", 400
+
+
+class Unavailable(ColegaError):
+    """Something that this request needs does not answer; the same request may succeed later."""
+
+    type, title, status = "unavailable", "A part of the service does not answer", 503
+
+    def __init__(self, detail: str, *, retry_after_s: int = 2) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+# --- photos ---------------------------------------------------------------------------------------------------------
+
+_PHOTO_STATUS = {
+    Rejection.TOO_LARGE: 413,
+    Rejection.TOO_MANY_PIXELS: 413,
+    Rejection.UNSUPPORTED_FORMAT: 415,
+    Rejection.NOT_AN_IMAGE: 415,
+}
+
+
+class PhotoRefused(Refused):
+    """One photo cannot be used. ``reason`` is the stable string that an import reports for it."""
+
+    type, title, status = "photo-refused", "The photo cannot be used", 422
+
+    def __init__(self, reason: Rejection, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.status = _PHOTO_STATUS.get(reason, 422)  # type: ignore[misc]
+        self.type = f"photo-{reason.value.replace('_', '-')}"  # type: ignore[misc]
+
+
+# --- arrays and models ----------------------------------------------------------------------------------------------
+
+
+class DegenerateBox(Refused):
+    """A box has a side of less than one pixel, so nothing can be cut from it."""
+
+    type, title, status = "degenerate-box", "The box is too small", 422
+
+
+class DimensionMismatch(Refused):
+    """A vector has another dimension than the index or model it was given to."""
+
+    type, title, status = "dimension-mismatch", "The vector has another dimension", 422
+
+
+class InvalidVector(Refused):
+    """A vector is not finite or not of norm 1."""
+
+    type, title, status = "invalid-vector", "The vector cannot be used", 422
+
+
+class InvalidModel(Refused):
+    """A model file is damaged, of another kind, or not what its description says."""
+
+    type, title, status = "invalid-model", "The model cannot be used", 422
+
+
+# --- things that are not there ---------------------------------------------------------------------------------------
+
+
+class NotFound(Refused):
+    """There is nothing of that id in this collection."""
+
+    type, title, status = "not-found", "Not found", 404
+
+    def __init__(self, kind: str, which: object) -> None:
+        super().__init__(f"There is no {kind} {which}.")
+        self.kind = kind
+
+
+class Conflict(Refused):
+    """The request contradicts what is there."""
+
+    type, title, status = "conflict", "The request contradicts the present state", 409
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+class InvalidRequest(Refused):
+    """A field is missing, unknown or out of range."""
+
+    type, title, status = "invalid-request", "The request is not valid", 422
+
+
+class Unauthorized(Refused):
+    """No key, or one that is unknown, revoked or expired."""
+
+    type, title, status = "unauthorized", "A valid API key is needed", 401
+
+
+class Forbidden(Refused):
+    """The key is known and may not do this."""
+
+    type, title, status = "forbidden", "The key may not do this", 403
+
+
+class TooManyRequests(Unavailable):
+    """More is asked at once than is admitted."""
+
+    type, title, status = "too-many-requests", "Too many requests at once", 503
+
+
+# --- parts of the service --------------------------------------------------------------------------------------------
+
+
+class CatalogUnavailable(Unavailable):
+    """The catalog does not answer, is locked, or its disk is full."""
+
+    type, title, status = "catalog-unavailable", "The catalog does not answer", 503
+
+
+class PhotoStoreUnavailable(Unavailable):
+    """The photo store does not answer or cannot write."""
+
+    type, title, status = "photo-store-unavailable", "The photo store does not answer", 503
+
+
+class BrokerUnavailable(Unavailable):
+    """The broker does not answer."""
+
+    type, title, status = "broker-unavailable", "The broker does not answer", 503
+
+
+class WorkersBusy(Unavailable):
+    """No worker or searcher answered before the deadline."""
+
+    type, title, status = "no-answer-in-time", "No answer before the deadline", 503
+
+
+class IndexBehind(Unavailable):
+    """The replica had not reached the sequence number that ``after`` asks for before the deadline."""
+
+    type, title, status = "index-behind", "The index is not there yet", 503
+
+
+# --- starting --------------------------------------------------------------------------------------------------------
+
+
+class InvalidSettings(Refused):
+    """A ``COLEGA_`` setting is unknown or has no usable value."""
+
+    type, title, status = "invalid-settings", "A setting cannot be used", 400
+
+
+class CannotStart(ColegaError):
+    """A process or the whole service cannot start here; the sentence says what stands in the way."""
+
+    type, title, status = "cannot-start", "colega cannot start", 500

@@ -1,0 +1,204 @@
+"""Settings: values, built once at the door of each process and handed on. One class a concern.
+
+They come from ``COLEGA_*`` in the environment, or from the file that ``COLEGA_ENV_FILE`` names (the environment wins).
+A secret may also come from a file: ``COLEGA_PHOTOS_SECRET_KEY_FILE=/run/secrets/s3``. An unknown ``COLEGA_`` name is
+refused with the nearest valid one, so that a misspelt limit is never silently the default.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from dotenv import dotenv_values
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.errors import InvalidSettings
+
+PREFIX = "COLEGA_"
+ENV_FILE = "COLEGA_ENV_FILE"
+
+
+class Group(BaseSettings):
+    """A frozen group of settings; read with :func:`load`, never from a field's default factory."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what :func:`load` hands over counts: it has read environment, file and secrets already."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+class Home(Group):
+    """Where this machine keeps its own files, and how it speaks of what it does."""
+
+    data: Path = Field(default=Path("data"), description="Folder of this machine's own files: catalog, store, models.")
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
+
+
+class CatalogSettings(Group):
+    """Where the truth is."""
+
+    catalog_url: SecretStr = Field(
+        default=SecretStr("sqlite:///data/catalog/catalog.sqlite"),
+        description="SQLAlchemy URL of the catalog: SQLite on a local disk, or postgresql+psycopg://…",
+    )
+    catalog_busy_s: PositiveFloat = Field(default=10.0, description="How long a writer waits for another one.")
+
+
+class PhotoStoreSettings(Group):
+    """Any S3 that keeps raw photos, chips and models."""
+
+    photos_endpoint: str = Field(default="http://127.0.0.1:9000", description="URL of the S3 server.")
+    photos_bucket: str = Field(default="colega", description="The bucket; it must exist.")
+    photos_region: str = Field(default="us-east-1", description="The bucket's region.")
+    photos_access_key: SecretStr = Field(default=SecretStr(""), description="Access key of the store.")
+    photos_secret_key: SecretStr = Field(default=SecretStr(""), description="Secret key of the store.")
+
+
+class BrokerSettings(Group):
+    """The Redis or Valkey server through which processes speak; it keeps nothing on disk."""
+
+    broker_url: SecretStr = Field(default=SecretStr("redis://127.0.0.1:6379/0"), description="URL of the broker.")
+
+
+class Limits(Group):
+    """What one request may ask of us."""
+
+    max_upload_mb: PositiveInt = Field(default=20, description="Largest photo taken, in MB.")
+    max_pixels: PositiveInt = Field(default=50_000_000, description="Photos of more pixels are refused before decoding.")
+    max_archive_mb: PositiveInt = Field(default=4096, description="Largest archive taken, in MB.")
+    max_archive_entries: PositiveInt = Field(default=10_000, description="Most entries of one archive.")
+    max_photos_per_request: PositiveInt = Field(default=64, description="Most photos of one request.")
+    search_timeout_s: PositiveFloat = Field(default=5.0, description="A later answer is a 503 with Retry-After.")
+    max_searches: PositiveInt = Field(default=16, description="Searches admitted at once by one gateway process.")
+    event_streams: PositiveInt = Field(default=8, description="Event streams held open at once by one gateway process.")
+
+
+class Computing(Group):
+    """What the workers compute with."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models run.")
+    variant: Literal["auto", "fp32", "int8"] = Field(
+        default="auto", description="How the model is computed; auto is int8 where its self-check passes, else fp32."
+    )
+    worker_memory_mb: PositiveInt = Field(default=2048, description="Address space a worker may add while it decodes.")
+
+
+class IndexSettings(Group):
+    """Where faces are searched."""
+
+    index_backend: Literal["faiss", "milvus"] = Field(default="faiss", description="The engine behind the index.")
+    index_device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where FAISS searches.")
+    index_memory_mb: PositiveInt = Field(default=4096, description="Replicas are dropped by least recent use above this.")
+    index_poll_s: PositiveFloat = Field(default=0.5, description="A lost wake-up costs at most this.")
+
+
+class Retention(Group):
+    """What is kept, and for how long."""
+
+    keep_unassigned_days: NonNegativeInt = Field(default=30, description="Faces of nobody are removed after this.")
+
+
+class GatewaySettings(Group):
+    """How the gateway listens."""
+
+    bootstrap_key_file: Path | None = Field(
+        default=None, description="A file with the first API key (scope admin); refused once another admin key exists."
+    )
+    trusted_proxies: NonNegativeInt = Field(default=0, description="How many proxies in front are believed.")
+    gateway_threads: PositiveInt = Field(default=32, description="Requests served at once by one gateway process.")
+
+
+class ClientSettings(Group):
+    """What the command line talks to."""
+
+    url: str | None = Field(default=None, description="The service; else data/instance.json, else http://127.0.0.1:8000.")
+    api_key: SecretStr | None = Field(default=None, description="The key to show; else the one in data/instance.json.")
+
+
+GROUPS: tuple[type[Group], ...] = (
+    Home,
+    CatalogSettings,
+    PhotoStoreSettings,
+    BrokerSettings,
+    Limits,
+    Computing,
+    IndexSettings,
+    Retention,
+    GatewaySettings,
+    ClientSettings,
+)
+
+_G = TypeVar("_G", bound=Group)
+
+
+class Environment:
+    """The ``COLEGA_*`` values of one process, checked by name, from which groups are read."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    @classmethod
+    def of_process(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read environment, the file it may name, and secrets in files.
+
+        Raises:
+            InvalidSettings: A name is unknown, or a named file cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        found: dict[str, str] = {}
+        if path := environ.get(ENV_FILE):
+            if not Path(path).is_file():
+                raise InvalidSettings(f"{ENV_FILE} names {path}, which is not a file.")
+            found |= {k: v or "" for k, v in dotenv_values(path).items() if k.startswith(PREFIX)}
+        found |= {k: v for k, v in environ.items() if k.startswith(PREFIX) and k != ENV_FILE}
+        names = {f"{PREFIX}{field.upper()}": field for group in GROUPS for field in group.model_fields}
+        secrets = {f"{name}_FILE": field for name, field in names.items() if _is_secret(field)}
+        values: dict[str, str] = {}
+        for name, value in found.items():
+            if name in names:
+                values[names[name]] = value
+            elif name in secrets:
+                values[secrets[name]] = _secret_from(name, Path(value))
+            else:
+                near = difflib.get_close_matches(name, [*names, *secrets], n=1, cutoff=0.0)
+                raise InvalidSettings(f"There is no setting {name}. Did you mean {near[0]}?")
+        return cls(values)
+
+    def load(self, group: type[_G]) -> _G:
+        """Build one group.
+
+        Raises:
+            InvalidSettings: A value cannot be used; the sentence names the setting and what it must be.
+        """
+        chosen = {name: self._values[name] for name in group.model_fields if name in self._values}
+        try:
+            return group(**chosen)  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = f"{PREFIX}{str(first['loc'][0]).upper()}"
+            raise InvalidSettings(f"{name} cannot be used: {first['msg']}.") from None
+
+
+def _is_secret(field: str) -> bool:
+    return any("SecretStr" in str(group.model_fields[field].annotation) for group in GROUPS if field in group.model_fields)
+
+
+def _secret_from(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidSettings(f"{name} names {path}, which cannot be read: {error.strerror}.") from None
