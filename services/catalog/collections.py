@@ -1,0 +1,86 @@
+"""Collections: galleries, and which model and detector they use."""
+
+import secrets
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from services.catalog.schema import Collection, Face, Model, Person, Photo
+from services.errors import Conflict, NotFound
+
+DEFAULT = "default"
+
+
+def by_name(session: Session, name: str) -> Collection:
+    """The collection called *name*.
+
+    Raises:
+        NotFound: There is none.
+    """
+    found = session.scalar(select(Collection).where(Collection.name == name))
+    if found is None:
+        raise NotFound("collection", name)
+    return found
+
+
+def all_of(session: Session) -> Sequence[Collection]:
+    """Every collection, by name."""
+    return session.scalars(select(Collection).order_by(Collection.name)).all()
+
+
+def ensure(session: Session, name: str) -> Collection:
+    """The collection called *name*, created with the active embedder and detector where there is none."""
+    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
+    model = session.scalar(_active("embedder"))
+    detector = session.scalar(_active("detector"))
+    session.execute(
+        insert(Collection)
+        .values(
+            name=name,
+            epoch=secrets.token_hex(8),
+            head=0,
+            model_id=model,
+            live_models=[] if model is None else [model],
+            detector_id=detector,
+        )
+        .on_conflict_do_nothing(index_elements=[Collection.name])
+    )
+    return by_name(session, name)
+
+
+def create(session: Session, name: str) -> Collection:
+    """A new collection.
+
+    Raises:
+        Conflict: There is one of that name.
+    """
+    if session.scalar(select(Collection.id).where(Collection.name == name)) is not None:
+        raise Conflict(f"There is a collection {name} already.")
+    return ensure(session, name)
+
+
+def counts(session: Session, collection_id: int) -> dict[str, int]:
+    """People, photos, and faces that can be searched, of one collection."""
+    of = {"people": Person, "photos": Photo}
+    numbers = {
+        what: session.scalar(select(func.count()).select_from(table).where(table.collection_id == collection_id)) or 0
+        for what, table in of.items()
+    }
+    faces = (
+        select(func.count()).select_from(Face).where(Face.collection_id == collection_id, Face.chip_key.is_not(None))
+    )
+    return numbers | {"faces": session.scalar(faces) or 0}
+
+
+def enrolled(session: Session, collection_id: int) -> int:
+    """How many people of a collection have at least one face: the size of the gallery that a search looks among."""
+    people = select(func.count(func.distinct(Face.person_id))).where(
+        Face.collection_id == collection_id, Face.person_id.is_not(None)
+    )
+    return session.scalar(people) or 0
+
+
+def _active(kind: str) -> "select[tuple[int]]":  # type: ignore[type-arg]
+    return select(Model.id).where(Model.kind == kind, Model.state == "active").order_by(Model.id.desc()).limit(1)

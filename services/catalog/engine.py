@@ -1,0 +1,150 @@
+"""Connections and transactions for SQLite and PostgreSQL.
+
+On SQLite a writing transaction starts with ``BEGIN IMMEDIATE``: one that reads first and writes later fails at once
+with SQLITE_BUSY_SNAPSHOT, whatever the busy timeout. Reading ones are short and never upgraded.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from services.errors import CannotStart, CatalogUnavailable
+
+_WRITES = "colega_writes"
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"}
+
+
+class Catalog:
+    """The truth. Hands out transactions; everything else here is a function that takes their session.
+
+    Safe to share between threads; not across a fork (:meth:`after_fork`).
+    """
+
+    def __init__(self, url: str, *, busy_s: float = 10.0, pool_size: int = 16) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine = (
+            _sqlite(self.url, busy_s, pool_size) if self.is_sqlite else _postgresql(self.url, busy_s, pool_size)
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations and for what the queries here cannot say."""
+        return self._engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A writing transaction: committed at the end of the block, undone when it raises.
+
+        No network and no computing inside: on SQLite everybody else waits.
+
+        Raises:
+            CatalogUnavailable: It cannot be reached, was locked for longer than the busy timeout, or its disk is full.
+        """
+        with self._session(writes=True) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A short reading transaction: one consistent view, never upgraded to a write.
+
+        Raises:
+            CatalogUnavailable: It cannot be reached.
+        """
+        with self._session(writes=False) as session:
+            yield session
+
+    @contextmanager
+    def _session(self, *, writes: bool) -> Iterator[Session]:
+        try:
+            with self._engine.connect().execution_options(**{_WRITES: writes}) as connection:
+                session = Session(connection, expire_on_commit=False)
+                try:
+                    yield session
+                finally:
+                    session.close()
+        except (OperationalError, PoolTimeout) as error:
+            raise CatalogUnavailable(_sentence(error)) from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise CatalogUnavailable(_sentence(error)) from error
+
+    def after_fork(self) -> None:
+        """Forget the connections of the parent process without closing them under it."""
+        self._engine.dispose(close=False)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _sentence(error: Exception) -> str:
+    text = str(getattr(error, "orig", error)).strip().splitlines()[0] if str(error) else type(error).__name__
+    if "locked" in text or "lock timeout" in text:
+        return "The catalog is locked by another writer. Try again in a moment."
+    if "full" in text or "No space" in text or "disk I/O" in text:
+        return "The catalog's disk is full or cannot be written. Free some space."
+    return "The catalog cannot be reached. See that the database runs and that COLEGA_CATALOG_URL is right."
+
+
+def _sqlite(url: URL, busy_s: float, pool_size: int) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise CannotStart("The catalog must be a file: COLEGA_CATALOG_URL=sqlite:////path/to/catalog.sqlite")
+    path = Path(url.database).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if (kind := _file_system(path.parent)) in _NETWORK_FILE_SYSTEMS:
+        raise CannotStart(f"{path} lies on {kind}. SQLite needs a local disk; put it elsewhere or use PostgreSQL.")
+    # Pooled: when the last connection to a WAL database closes, SQLite copies the whole log back, which costs syncs.
+    engine = create_engine(
+        url.set(database=str(path)),
+        connect_args={"timeout": busy_s, "check_same_thread": False},
+        pool_size=pool_size,
+        max_overflow=2 * pool_size,
+        pool_timeout=busy_s,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(dbapi: Any, record: object) -> None:  # noqa: ANN401, ARG001 - sqlite3.Connection
+        dbapi.isolation_level = None  # The driver starts no transactions of its own.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+
+    return engine
+
+
+def _postgresql(url: URL, busy_s: float, pool_size: int) -> Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    options = f"-c lock_timeout={int(busy_s * 1000)} -c idle_in_transaction_session_timeout=60000"
+    return create_engine(
+        url,
+        connect_args={"connect_timeout": 5, "options": options, "application_name": f"colega-{os.getpid()}"},
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=busy_s,
+        pool_pre_ping=True,
+    )
+
+
+def _file_system(folder: Path) -> str:
+    """The kind of file system that *folder* lies on, as the kernel names it; empty where it does not say."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return ""
+    around = [(len(place), kind) for place, kind in mounts if folder.is_relative_to(place.replace("\\040", " "))]
+    return max(around, default=(0, ""))[1]

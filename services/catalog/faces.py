@@ -1,0 +1,104 @@
+"""Faces: where they are, whose they are, and their embeddings."""
+
+from collections.abc import Collection as Some
+from collections.abc import Sequence
+
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.catalog import log, removals
+from services.catalog.schema import Embedding, Face, Person, Photo
+from services.errors import Conflict, NotFound
+
+
+def by_public_id(session: Session, collection_id: int, public_id: str) -> Face:
+    """The face of that id.
+
+    Raises:
+        NotFound: There is none in this collection.
+    """
+    found = session.scalar(select(Face).where(Face.collection_id == collection_id, Face.public_id == public_id))
+    if found is None:
+        raise NotFound("face", public_id)
+    return found
+
+
+def by_ids(session: Session, face_ids: Some[int]) -> dict[int, tuple[Face, Photo, Person | None]]:
+    """The faces of these numbers that still exist, with photo and person: the last word on who."""
+    rows = session.execute(
+        select(Face, Photo, Person)
+        .join(Photo, Photo.id == Face.photo_id)
+        .outerjoin(Person, Person.id == Face.person_id)
+        .where(Face.id.in_(face_ids))
+    )
+    return {face.id: (face, photo, person) for face, photo, person in rows.tuples()}
+
+
+def unassigned(session: Session, collection_id: int, *, limit: int, after: int = 0) -> Sequence[tuple[Face, Photo]]:
+    """Faces of nobody that have a chip, by number, after face number *after*."""
+    rows = session.execute(
+        select(Face, Photo)
+        .join(Photo, Photo.id == Face.photo_id)
+        .where(
+            Face.collection_id == collection_id,
+            Face.person_id.is_(None),
+            Face.chip_key.is_not(None),
+            Face.id > after,
+        )
+        .order_by(Face.id)
+        .limit(limit)
+    )
+    return list(rows.tuples())
+
+
+def vectors(session: Session, face_ids: Some[int], model_id: int) -> dict[int, bytes]:
+    """Float16 vectors of faces under one model; faces without one are left out."""
+    rows = session.execute(
+        select(Embedding.face_id, Embedding.vector).where(
+            Embedding.face_id.in_(face_ids), Embedding.model_id == model_id
+        )
+    )
+    return dict(rows.tuples().all())
+
+
+def of_person(session: Session, person_id: int, model_id: int) -> list[bytes]:
+    """Float16 vectors of all of a person's faces under one model."""
+    wanted = (
+        select(Embedding.vector)
+        .join(Face, Face.id == Embedding.face_id)
+        .where(Face.person_id == person_id, Embedding.model_id == model_id)
+    )
+    return list(session.scalars(wanted.order_by(Face.id)))
+
+
+def assign(session: Session, face: Face, person: Person | None, *, by: str = "hand") -> int:
+    """Say whose a face is, or that it is nobody's. Returns the collection's new head.
+
+    Raises:
+        Conflict: The face was kept as box and score only, so it cannot be searched. Import the photo again with
+            this person's name: chip and embedding are then made from the raw photo.
+    """
+    if face.chip_key is None:
+        raise Conflict(
+            "Only box and score were kept of this face. Import its photo again under the person's name to enrol it."
+        )
+    face.person_id = None if person is None else person.id
+    face.assigned_by = None if person is None else by
+    session.flush()
+    return log.append(session, face.collection_id, [log.Change("assign", face.id, face.person_id)]).head
+
+
+def delete(session: Session, face: Face) -> int:
+    """Delete a face, its chip and its embeddings; its photo stays. Returns the collection's new head."""
+    collection_id = face.collection_id
+    return log.append(session, collection_id, remove_rows(session, face)).head
+
+
+def remove_rows(session: Session, face: Face) -> list[log.Change]:
+    """Delete the rows of a face and note its chip for removal; the caller logs what is returned."""
+    removals.note(session, face.chip_key)
+    session.execute(sql_delete(Embedding).where(Embedding.face_id == face.id))
+    session.execute(sql_delete(Face).where(Face.id == face.id))
+    session.expunge(face)
+    return [] if face.chip_key is None else [log.Change("remove", face.id)]

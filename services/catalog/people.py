@@ -1,0 +1,238 @@
+"""People: the identities of a collection."""
+
+import unicodedata
+from collections.abc import Collection as Some
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services.catalog import faces as face_rows
+from services.catalog import log, photos
+from services.catalog.schema import NO_EXTERNAL_ID, Face, Item, Person, Photo, new_id
+from services.errors import Conflict, InvalidRequest, NotFound
+
+LONGEST_NAME = 200
+
+
+class PersonRow(NamedTuple):
+    """A person as lists show them."""
+
+    person: Person
+    faces: int
+    face_id: str | None
+    """Public id of one of their faces, for a picture."""
+
+
+def normalise(name: str) -> str:
+    """A name as it is stored: NFC, without blanks at the ends, any script.
+
+    Raises:
+        InvalidRequest: It is empty, longer than 200 characters, or has control characters.
+    """
+    cleaned = " ".join(unicodedata.normalize("NFC", name).split(" ")).strip()
+    if not cleaned:
+        raise InvalidRequest("A person needs a name; this one is empty.")
+    if len(cleaned) > LONGEST_NAME:
+        raise InvalidRequest(f"A name may have {LONGEST_NAME} characters; this one has {len(cleaned)}.")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in cleaned):
+        raise InvalidRequest("A name may not have control characters or line breaks.")
+    return cleaned
+
+
+def searchable(name: str) -> str:
+    """*name* case folded and without accents: what search as one types compares."""
+    split = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in split if not unicodedata.combining(c))[:512]
+
+
+def ensure(
+    session: Session,
+    collection_id: int,
+    name: str,
+    external_id: str | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> Person:
+    """The person of that external id, or without one of that name; created where there is none.
+
+    An upsert, never read-then-insert: eight clients at once make one person. With an external id the name given last
+    holds, and so do attributes given.
+    """
+    name = normalise(name)
+    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
+    row = insert(Person).values(
+        public_id=new_id("per"),
+        collection_id=collection_id,
+        name=name,
+        search_name=searchable(name),
+        external_id=external_id,
+        attributes=dict(attributes or {}),
+    )
+    if external_id is None:
+        # DO UPDATE rather than DO NOTHING: only then does RETURNING give the row that was there.
+        row = row.on_conflict_do_update(
+            index_elements=["collection_id", "name"], index_where=NO_EXTERNAL_ID, set_={"name": name}
+        )
+    else:
+        changed = {"name": name, "search_name": searchable(name)} | (
+            {"attributes": dict(attributes)} if attributes else {}
+        )
+        row = row.on_conflict_do_update(index_elements=["collection_id", "external_id"], set_=changed)
+    return session.scalars(row.returning(Person), execution_options={"populate_existing": True}).one()
+
+
+def create(
+    session: Session, collection_id: int, name: str, external_id: str | None, attributes: Mapping[str, str] | None
+) -> Person:
+    """A new person.
+
+    Raises:
+        Conflict: There is one of that external id, or without one of that name.
+    """
+    name = normalise(name)
+    same = (
+        (Person.external_id == external_id)
+        if external_id is not None
+        else ((Person.name == name) & Person.external_id.is_(None))
+    )
+    if session.scalar(select(Person.id).where(Person.collection_id == collection_id, same)) is not None:
+        what = f"with external id {external_id}" if external_id is not None else f"called {name}"
+        raise Conflict(f"There is a person {what} already. Add photos to them, or give another external_id.")
+    return ensure(session, collection_id, name, external_id, attributes)
+
+
+def by_public_id(session: Session, collection_id: int, public_id: str) -> Person:
+    """The person of that id.
+
+    Raises:
+        NotFound: There is none in this collection.
+    """
+    found = session.scalar(select(Person).where(Person.collection_id == collection_id, Person.public_id == public_id))
+    if found is None:
+        raise NotFound("person", public_id)
+    return found
+
+
+def by_name(session: Session, collection_id: int, name: str) -> Sequence[Person]:
+    """Everyone of exactly that name, oldest first."""
+    wanted = select(Person).where(Person.collection_id == collection_id, Person.name == normalise(name))
+    return session.scalars(wanted.order_by(Person.id)).all()
+
+
+def named(session: Session, person_ids: Some[int]) -> dict[int, Person]:
+    """The people of these numbers that still exist."""
+    rows = session.scalars(select(Person).where(Person.id.in_(person_ids)))
+    return {person.id: person for person in rows}
+
+
+def page(
+    session: Session, collection_id: int, *, query: str = "", limit: int = 50, after: tuple[str, int] | None = None
+) -> list[PersonRow]:
+    """People by name, at most *limit*, after a (search_name, id); *query* is searched for anywhere in the name."""
+    wanted = select(Person).where(Person.collection_id == collection_id)
+    if query:
+        pattern = searchable(query).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        wanted = wanted.where(Person.search_name.like(f"%{pattern}%", escape="\\"))
+    if after:
+        wanted = wanted.where(tuple_(Person.search_name, Person.id) > after)
+    found = session.scalars(wanted.order_by(Person.search_name, Person.id).limit(limit)).all()
+    counted = session.execute(
+        select(Face.person_id, func.count(), func.min(Face.id))
+        .where(Face.person_id.in_([p.id for p in found]))
+        .group_by(Face.person_id)
+    ).all()
+    first = {row[0]: (row[1], row[2]) for row in counted}
+    ids = dict(
+        session.execute(select(Face.id, Face.public_id).where(Face.id.in_([r[2] for r in counted]))).tuples().all()
+    )
+    rows = []
+    for person in found:
+        count, face = first.get(person.id, (0, 0))
+        rows.append(PersonRow(person, count, ids.get(face)))
+    return rows
+
+
+def change(
+    session: Session,
+    person: Person,
+    *,
+    name: str | None = None,
+    external_id: str | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> None:
+    """Change what is given of a person.
+
+    Raises:
+        Conflict: Another person has that external id, or that name without one.
+    """
+    if name is not None:
+        person.name = normalise(name)
+        person.search_name = searchable(person.name)
+    if external_id is not None:
+        person.external_id = external_id
+    if attributes is not None:
+        person.attributes = dict(attributes)
+    try:
+        with session.begin_nested():
+            session.flush()
+    except IntegrityError as error:
+        session.expire(person)
+        raise Conflict("Another person has that name or external id. Merge the two, or choose another.") from error
+
+
+def merge(session: Session, source: Person, into: Person) -> int:
+    """Give all of *source*'s faces to *into* and delete *source*. Returns the collection's new head.
+
+    Raises:
+        Conflict: Both are the same person.
+    """
+    if source.id == into.id:
+        raise Conflict("A person cannot be merged into themselves.")
+    moved = session.scalars(select(Face.id).where(Face.person_id == source.id).order_by(Face.id)).all()
+    session.execute(update(Face).where(Face.person_id == source.id).values(person_id=into.id))
+    session.execute(update(Item).where(Item.person_id == source.id).values(person_id=into.id))
+    collection_id = into.collection_id
+    session.execute(sql_delete(Person).where(Person.id == source.id))
+    changes = [log.Change("assign", face_id, into.id) for face_id in moved]
+    return log.append(session, collection_id, changes).head
+
+
+def delete(session: Session, person: Person) -> int:
+    """Erase a person: their faces, chips and embeddings, and the photos that show nobody else who is known.
+
+    Rows go now, objects by ``removals``. Returns the collection's new head.
+    """
+    collection_id = person.collection_id
+    session.execute(select(Person.id).where(Person.id == person.id).with_for_update())
+    shown = session.scalars(select(Face.photo_id).where(Face.person_id == person.id).distinct()).all()
+    shared = set(
+        session.scalars(
+            select(Face.photo_id)
+            .where(Face.photo_id.in_(shown), Face.person_id.is_not(None), Face.person_id != person.id)
+            .distinct()
+        )
+    )
+    # A photo that was said to show this person and is still under way shows nobody else either.
+    pending = session.scalars(
+        select(Item.photo_id).where(Item.person_id == person.id, Item.state.in_(("queued", "waiting")))
+    ).all()
+    alone = {p for p in (*shown, *pending) if p is not None} - shared
+    changes: list[log.Change] = []
+    for photo in session.scalars(select(Photo).where(Photo.id.in_(alone)).order_by(Photo.id)).all():
+        changes += photos.remove_rows(session, photo)
+    for face in session.scalars(select(Face).where(Face.person_id == person.id).order_by(Face.id)).all():
+        changes += face_rows.remove_rows(session, face)
+    session.execute(sql_delete(Person).where(Person.id == person.id))
+    return log.append(session, collection_id, changes).head
+
+
+def faces_of(session: Session, person: Person) -> list[tuple[Face, Photo]]:
+    """A person's faces with the photos they are in, oldest first."""
+    rows = session.execute(
+        select(Face, Photo).join(Photo, Photo.id == Face.photo_id).where(Face.person_id == person.id).order_by(Face.id)
+    )
+    return list(rows.tuples())

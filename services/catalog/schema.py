@@ -1,0 +1,340 @@
+"""The tables of the catalog as typed rows. SQLite and PostgreSQL alike.
+
+Times are float seconds since 1970 UTC, taken from the catalog's own clock (:class:`now`): the machines of a company
+never quite agree, one clock does. Public ids are a prefix and random bits; the integer keys are never shown.
+"""
+
+import secrets
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in a column called INTEGER.
+
+NO_EXTERNAL_ID = text("external_id IS NULL")
+"""Names are unique only among people without an external id; ``ON CONFLICT`` must repeat this."""
+
+UNFINISHED = text("state IN ('queued', 'waiting')")
+
+
+class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
+    """Seconds since 1970 UTC by the catalog's clock."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(element: now, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401, ARG001
+    return "((julianday('now') - 2440587.5) * 86400.0)"  # unixepoch('subsec') needs SQLite 3.42.
+
+
+@compiles(now, "postgresql")
+def _postgresql_now(element: now, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401, ARG001
+    return "extract(epoch from clock_timestamp())::float8"
+
+
+def new_id(prefix: str) -> str:
+    """A public id: *prefix* and 96 random bits, never used twice."""
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+class Row(DeclarativeBase):
+    """Every table."""
+
+
+class Model(Row):
+    """A model as data: an embedder's bundle or a detector's file, by content digest."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    """``embedder`` or ``detector``."""
+    name: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[str] = mapped_column(String(16))
+    """``checking``, ``candidate``, ``active``, ``retired`` or ``refused``."""
+    dimension: Mapped[int | None]
+    licence: Mapped[str] = mapped_column(String(200), default="")
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """The bundle's ``model.json``: crop, normalisation, provenance, thresholds; files and their sizes."""
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Collection(Row):
+    """A gallery: whom a search looks among, under which model, and where its log stands."""
+
+    __tablename__ = "collections"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
+    """The active model: what searches use."""
+    live_models: Mapped[list[int]] = mapped_column(JSON, default=list)
+    """The models that every new face must be embedded with."""
+    detector_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
+    """The detector's file, where it has one; None is the built-in MTCNN."""
+    epoch: Mapped[str] = mapped_column(String(32))
+    """Random; new at every restore. Sequence numbers of another epoch mean nothing."""
+    head: Mapped[int] = mapped_column(Key, default=0)
+    """The last sequence number given out."""
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Person(Row):
+    """An identity in a collection."""
+
+    __tablename__ = "people"
+    __table_args__ = (
+        Index("people_by_external_id", "collection_id", "external_id", unique=True),
+        Index(
+            "people_by_name",
+            "collection_id",
+            "name",
+            unique=True,
+            sqlite_where=NO_EXTERNAL_ID,
+            postgresql_where=NO_EXTERNAL_ID,
+        ),
+        Index("people_by_search_name", "collection_id", "search_name"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
+    name: Mapped[str] = mapped_column(String(256))
+    """As written, Unicode NFC."""
+    search_name: Mapped[str] = mapped_column(String(512))
+    """Case folded, without accents: for search as one types, and for a steady order."""
+    external_id: Mapped[str | None] = mapped_column(String(256))
+    attributes: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Photo(Row):
+    """The bytes we were given, once per collection."""
+
+    __tablename__ = "photos"
+    __table_args__ = (UniqueConstraint("collection_id", "sha256", name="photos_by_content"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int]
+    format: Mapped[str] = mapped_column(String(8))
+    source_name: Mapped[str] = mapped_column(String(1024))
+    object_key: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    """``queued``, ``done`` or ``rejected``."""
+    reason: Mapped[str | None] = mapped_column(String(32))
+    width_px: Mapped[int | None]
+    height_px: Mapped[int | None]
+    thumbnail_key: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[float] = mapped_column(Float, default=now(), index=True)
+
+
+class Face(Row):
+    """A face in a photo under one detection rule.
+
+    A face that was not chosen has neither chip nor embedding: only box and score are kept of a bystander.
+    """
+
+    __tablename__ = "faces"
+    __table_args__ = (
+        Index("faces_by_photo", "photo_id"),
+        Index("faces_by_person", "person_id"),
+        Index("faces_by_collection", "collection_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+    assigned_by: Mapped[str | None] = mapped_column(String(16))
+    """``import`` or ``hand``."""
+    rule: Mapped[str] = mapped_column(String(64))
+    """The detection rule that found it."""
+    box: Mapped[list[float]] = mapped_column(JSON)
+    """x, y, w, h in full-resolution pixels."""
+    score: Mapped[float]
+    landmarks: Mapped[list[list[float]] | None] = mapped_column(JSON)
+    """Five times x, y in full-resolution pixels."""
+    quality: Mapped[dict[str, float] | None] = mapped_column(JSON)
+    """``value`` and its parts, each 0 to 1."""
+    chip_key: Mapped[str | None] = mapped_column(String(200))
+    chip_map: Mapped[list[list[float]] | None] = mapped_column(JSON)
+    """2x3, from photo pixels to chip pixels."""
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Embedding(Row):
+    """What one model says of one face."""
+
+    __tablename__ = "embeddings"
+
+    face_id: Mapped[int] = mapped_column(ForeignKey("faces.id", ondelete="CASCADE"), primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    """float16, little endian, L2-normalised before rounding."""
+    variant: Mapped[str] = mapped_column(String(16))
+
+
+class LogEntry(Row):
+    """One change of what can be searched. Face and person are plain numbers: both may be gone by now."""
+
+    __tablename__ = "log"
+
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(Key, primary_key=True, autoincrement=False)
+    operation: Mapped[str] = mapped_column(String(16))
+    """``add``, ``remove`` or ``assign``."""
+    face_id: Mapped[int] = mapped_column(Key)
+    person_id: Mapped[int | None] = mapped_column(Key)
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Job(Row):
+    """What was asked: an import, an upload, a check of a model. Its state follows from its items."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    """``import``, ``upload`` or ``model``."""
+    source: Mapped[str] = mapped_column(String(1024), default="")
+    queue: Mapped[str] = mapped_column(String(16))
+    """``enrol`` or ``bulk``."""
+    faces: Mapped[str] = mapped_column(String(16), default="largest")
+    """``largest``, ``all`` or ``reject``: what to do with a labelled photo of several faces."""
+    expected: Mapped[int | None]
+    """How many items the client means to send, where it said so."""
+    closed: Mapped[bool] = mapped_column(default=True)
+    """Nothing more will be added."""
+    cancelled: Mapped[bool] = mapped_column(default=False)
+    error: Mapped[str | None] = mapped_column(String(1024))
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Item(Row):
+    """One photo of a job and how it ended."""
+
+    __tablename__ = "job_items"
+    __table_args__ = (
+        Index("items_by_job", "job_id", "state"),
+        Index("items_by_photo", "photo_id"),
+        Index("items_unfinished", "claim_expires_at", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    photo_id: Mapped[int | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    """Whom the photo is said to show."""
+    labelled: Mapped[bool] = mapped_column(default=False)
+    """A person was named; without one now, that person was erased meanwhile."""
+    name: Mapped[str] = mapped_column(String(1024))
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    """``queued``, or ``waiting`` for another item with the same bytes; ends ``done``, ``duplicate``, ``cancelled``
+    or ``rejected``."""
+    reason: Mapped[str | None] = mapped_column(String(32))
+    detail: Mapped[str | None] = mapped_column(String(1024))
+    faces: Mapped[int | None]
+    """How many faces were found."""
+    sequence: Mapped[int | None] = mapped_column(Key)
+    """The log entry after which its faces are found."""
+    claim: Mapped[str | None] = mapped_column(String(64))
+    claimed_by: Mapped[str | None] = mapped_column(String(128))
+    claim_expires_at: Mapped[float | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    attempts_alone: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+    finished_at: Mapped[float | None]
+
+
+class Process(Row):
+    """Who runs, and how far each of its replicas is."""
+
+    __tablename__ = "processes"
+
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    """``gateway``, ``interactive``, ``bulk``, ``searcher`` or ``maintenance``."""
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    started_at: Mapped[float] = mapped_column(Float, default=now())
+    seen_at: Mapped[float] = mapped_column(Float, default=now())
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """Model and variant of a worker; collection, model, epoch and sequence of each replica of a searcher."""
+
+
+class Lease(Row):
+    """One process at a time does what is named here, for as long as it renews."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(128))
+    expires_at: Mapped[float]
+
+
+class Removal(Row):
+    """An object to delete from the photo store, written by the transaction that deleted its row."""
+
+    __tablename__ = "removals"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    object_key: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class ApiKey(Row):
+    """A key's hash and what it may do. The key itself is shown once and kept nowhere."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    """Of the key: 256 random bits need no slow hash."""
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    collections: Mapped[list[str] | None] = mapped_column(JSON)
+    """Names of the collections it may touch; None is all."""
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+    used_at: Mapped[float | None]
+
+
+class Request(Row):
+    """An idempotency key and the answer it got; kept for a day."""
+
+    __tablename__ = "requests"
+
+    api_key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of method, path and body: another request under the same key is refused."""
+    status: Mapped[int | None]
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    created_at: Mapped[float] = mapped_column(Float, default=now())
