@@ -3,10 +3,10 @@
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from services.catalog.engine import upsert
 from services.catalog.schema import Collection, Face, Model, Person, Photo
 from services.errors import Conflict, NotFound
 
@@ -32,11 +32,10 @@ def all_of(session: Session) -> Sequence[Collection]:
 
 def ensure(session: Session, name: str) -> Collection:
     """The collection called *name*, created with the active embedder and detector where there is none."""
-    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
     model = session.scalar(_active("embedder"))
     detector = session.scalar(_active("detector"))
     session.execute(
-        insert(Collection)
+        upsert(session, Collection)
         .values(
             name=name,
             epoch=secrets.token_hex(8),
@@ -63,15 +62,14 @@ def create(session: Session, name: str) -> Collection:
 
 def counts(session: Session, collection_id: int) -> dict[str, int]:
     """People, photos, and faces that can be searched, of one collection."""
-    of = {"people": Person, "photos": Photo}
-    numbers = {
-        what: session.scalar(select(func.count()).select_from(table).where(table.collection_id == collection_id)) or 0
-        for what, table in of.items()
+    wanted = {
+        "people": select(func.count()).select_from(Person).where(Person.collection_id == collection_id),
+        "photos": select(func.count()).select_from(Photo).where(Photo.collection_id == collection_id),
+        "faces": select(func.count())
+        .select_from(Face)
+        .where(Face.collection_id == collection_id, Face.chip_key.is_not(None)),
     }
-    faces = (
-        select(func.count()).select_from(Face).where(Face.collection_id == collection_id, Face.chip_key.is_not(None))
-    )
-    return numbers | {"faces": session.scalar(faces) or 0}
+    return {what: session.scalar(query) or 0 for what, query in wanted.items()}
 
 
 def enrolled(session: Session, collection_id: int) -> int:
@@ -82,5 +80,5 @@ def enrolled(session: Session, collection_id: int) -> int:
     return session.scalar(people) or 0
 
 
-def _active(kind: str) -> "select[tuple[int]]":  # type: ignore[type-arg]
+def _active(kind: str) -> Select[int]:
     return select(Model.id).where(Model.kind == kind, Model.state == "active").order_by(Model.id.desc()).limit(1)

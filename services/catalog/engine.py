@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from services.catalog.schema import Row
 from services.errors import CannotStart, CatalogUnavailable
 
 _WRITES = "colega_writes"
@@ -85,6 +87,11 @@ class Catalog:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def upsert(session: Session, table: type[Row]) -> sqlite.Insert | postgresql.Insert:
+    """An ``INSERT`` into *table* that may end in ``ON CONFLICT``, which each database spells its own way."""
+    return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def _sentence(error: Exception) -> str:

@@ -34,7 +34,7 @@ def issue(
         InvalidRequest: A scope is unknown, or a given secret has fewer than 32 characters.
     """
     if unknown := set(scopes) - set(SCOPES):
-        raise InvalidRequest(f"There is no scope {sorted(unknown)[0]}. Scopes are {', '.join(SCOPES)}.")
+        raise InvalidRequest(f"There is no scope {min(unknown)}. Scopes are {', '.join(SCOPES)}.")
     if not scopes:
         raise InvalidRequest(f"A key needs at least one scope of {', '.join(SCOPES)}.")
     if secret is not None and len(secret) < 32:

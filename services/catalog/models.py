@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from services.catalog.engine import upsert
 from services.catalog.schema import Collection, Model, new_id
 from services.errors import NotFound
 
@@ -25,8 +25,7 @@ def register(
     details: Mapping[str, Any] | None = None,
 ) -> Model:
     """The model of that digest, recorded now where it is new; what is there keeps its state."""
-    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
-    row = insert(Model).values(
+    row = upsert(session, Model).values(
         public_id=new_id("mod"),
         kind=kind,
         name=name,

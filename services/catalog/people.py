@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.catalog import faces as face_rows
 from services.catalog import log, photos
+from services.catalog.engine import upsert
 from services.catalog.schema import NO_EXTERNAL_ID, Face, Item, Person, Photo, new_id
 from services.errors import Conflict, InvalidRequest, NotFound
 
@@ -63,8 +63,7 @@ def ensure(
     holds, and so do attributes given.
     """
     name = normalise(name)
-    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
-    row = insert(Person).values(
+    row = upsert(session, Person).values(
         public_id=new_id("per"),
         collection_id=collection_id,
         name=name,
@@ -82,7 +81,8 @@ def ensure(
             {"attributes": dict(attributes)} if attributes else {}
         )
         row = row.on_conflict_do_update(index_elements=["collection_id", "external_id"], set_=changed)
-    return session.scalars(row.returning(Person), execution_options={"populate_existing": True}).one()
+    person: Person = session.scalars(row.returning(Person), execution_options={"populate_existing": True}).one()
+    return person
 
 
 def create(

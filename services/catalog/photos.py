@@ -2,11 +2,11 @@
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.catalog import faces as face_rows
 from services.catalog import log, removals
+from services.catalog.engine import upsert
 from services.catalog.schema import Face, Item, Photo, now
 from services.errors import NotFound
 
@@ -31,8 +31,7 @@ def by_content(session: Session, collection_id: int, sha256: str) -> Photo | Non
 
 def add(session: Session, photo: Photo) -> bool:
     """Insert *photo* unless the collection has those bytes. False: it has; read it with :func:`by_content`."""
-    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
-    row = insert(Photo).values(
+    row = upsert(session, Photo).values(
         public_id=photo.public_id,
         collection_id=photo.collection_id,
         sha256=photo.sha256,

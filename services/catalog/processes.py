@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from services.catalog.engine import upsert
 from services.catalog.schema import Lease, Process, now
 
 ALIVE_WITHIN_S = 15.0
@@ -15,8 +15,7 @@ ALIVE_WITHIN_S = 15.0
 
 def beat(session: Session, process_id: str, *, kind: str, host: str, pid: int, details: Mapping[str, Any]) -> None:
     """Say that a process runs, and what there is to say about it; every few seconds."""
-    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
-    row = insert(Process).values(id=process_id, kind=kind, host=host, pid=pid, details=dict(details))
+    row = upsert(session, Process).values(id=process_id, kind=kind, host=host, pid=pid, details=dict(details))
     session.execute(
         row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": now(), "details": dict(details), "pid": pid})
     )
@@ -40,8 +39,7 @@ def forget_lost(session: Session, *, after_s: float = 3600.0) -> None:
 
 def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
     """Take or renew the lease *name* for *seconds*. False: somebody else holds it."""
-    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
-    row = insert(Lease).values(name=name, holder=holder, expires_at=now() + seconds)
+    row = upsert(session, Lease).values(name=name, holder=holder, expires_at=now() + seconds)
     taken = row.on_conflict_do_update(
         index_elements=["name"],
         set_={"holder": holder, "expires_at": now() + seconds},

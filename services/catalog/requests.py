@@ -3,9 +3,9 @@
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from services.catalog.engine import upsert
 from services.catalog.schema import Request, now
 from services.errors import Conflict
 
@@ -22,8 +22,9 @@ def begin(session: Session, api_key_id: int, idempotency_key: str, fingerprint: 
     abandoned = (Request.status.is_(None)) & (Request.created_at < now() - _UNDER_WAY_S)
     mine = (Request.api_key_id == api_key_id) & (Request.idempotency_key == idempotency_key)
     session.execute(delete(Request).where(mine, abandoned | (Request.created_at < now() - KEPT_S)))
-    insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert
-    row = insert(Request).values(api_key_id=api_key_id, idempotency_key=idempotency_key, fingerprint=fingerprint)
+    row = upsert(session, Request).values(
+        api_key_id=api_key_id, idempotency_key=idempotency_key, fingerprint=fingerprint
+    )
     fresh = row.on_conflict_do_nothing(index_elements=["api_key_id", "idempotency_key"])
     if session.scalar(fresh.returning(Request.fingerprint)) is not None:
         return None
