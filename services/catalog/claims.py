@@ -128,6 +128,11 @@ def finish(session: Session, work: Work, outcome: Outcome) -> bool:
     return ended is not None
 
 
+def stamp(session: Session, item_ids: Sequence[int], sequence: int) -> None:
+    """Note after which log entry the faces of items that ended in this transaction are found."""
+    session.execute(update(Item).where(Item.id.in_(item_ids)).values(sequence=sequence))
+
+
 def put_back(session: Session, work: Sequence[Work]) -> None:
     """Give items back untouched, as if never claimed: what they needed (store, catalog) was missing."""
     mine = update(Item).where(Item.id.in_([w.item.id for w in work]), Item.claim.in_({w.claim for w in work}))

@@ -242,6 +242,6 @@ def _rate(session: Session, job: Job) -> float | None:
         select(func.count(Item.finished_at), func.min(Item.finished_at), now()).where(Item.job_id == job.id, since)
     ).one()
     count, first, moment = row
-    if not count or moment - first < 0.5:
+    if not count or first is None or moment - first < 0.5:
         return None
     return float(count / (moment - first))

@@ -1,0 +1,20 @@
+"""The names of queues and tasks, so that who sends need not import who works."""
+
+from typing import Final
+
+INTERACTIVE: Final = "interactive"
+ENROL: Final = "enrol"
+BULK: Final = "bulk"
+REBUILD: Final = "rebuild"
+TRAINING: Final = "training"
+MAINTENANCE: Final = "maintenance"
+
+RANKED: Final = (ENROL, BULK, REBUILD)
+"""The queues of the bulk workers, the most urgent first."""
+
+LOOK: Final = "colega.look"
+INGEST: Final = "colega.ingest"
+UNPACK: Final = "colega.unpack"
+CHECK_MODEL: Final = "colega.check_model"
+SWEEP: Final = "colega.sweep"
+TIDY: Final = "colega.tidy"

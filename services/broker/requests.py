@@ -1,0 +1,289 @@
+"""Asking with a deadline: the three hops of a search, over lists in the broker.
+
+    gateway ──photo, task──▶ interactive worker ──vectors──▶ searcher ──hits──▶ the caller's list
+
+The photo's bytes lie under a random key for at most a minute and are taken out with the reading (GETDEL). A hop that
+is past its deadline is dropped unread. About 0.5 ms a hop through lists, 2 ms through the Celery task.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from services.broker import names
+from services.broker.app import celery_app
+from services.errors import (
+    BrokerUnavailable,
+    ColegaError,
+    IndexBehind,
+    PhotoRefused,
+    Refused,
+    Rejection,
+    Unavailable,
+    WorkersBusy,
+)
+
+_PHOTO_LIVES_S = 60
+_REPLY_LIVES_S = 60
+_SEARCHES = "colega:searches"
+_SEARCHERS = "colega:searchers"
+_SEARCHER_COUNTS_S = 60
+
+Answer = dict[str, Any]
+"""What comes back, as JSON:
+
+``model`` digest, ``variant``, ``photos``: a list of ``{width, height, format, faces}``; a face is ``{box: [x, y, w, h],
+landmarks: five [x, y], score, quality: {value, …}, vector}``, its vector base64 of float32 and absent where only
+detection was asked; ``took_ms``: ``{decode, detect, embed, search}``. After the searcher also ``sequence`` and
+``hits``: for each face of the first photo, or each vector, a list of ``{person, similarity, face, face_similarity}``.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What the searcher is asked beside the vectors."""
+
+    collection: int
+    model: int
+    k: int = 5
+    after: int | None = None
+    """The sequence number that the answer must reflect."""
+    person: int | None = None
+    """Score against this person only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question under way."""
+
+    id: str
+    deadline: float
+    """Seconds since 1970; the machines' clocks need to agree to a second."""
+    photos: tuple[str, ...]
+    """Keys in the broker."""
+    mode: str
+    detector: str | None
+    """Digest of the detector's file; None is the built-in MTCNN."""
+    model: str | None
+    """Digest of the embedder; None asks for detection only."""
+    search: Search | None
+
+    @classmethod
+    def of_json(cls, message: Mapping[str, Any]) -> "Ask":
+        """Read what :func:`dataclasses.asdict` wrote."""
+        search = message["search"]
+        fields = {**message, "photos": tuple(message["photos"]), "search": None if search is None else Search(**search)}
+        return cls(**fields)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline; negative after it."""
+        return self.deadline - time.time()
+
+    @property
+    def reply(self) -> str:
+        """The list that the caller waits at."""
+        return f"colega:reply:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the searcher finds in its list."""
+
+    ask: Ask
+    answer: Answer
+
+
+class Asking:
+    """The gateway's side. Safe to share between threads."""
+
+    def __init__(self, broker_url: str, app: Celery | None = None) -> None:
+        self._redis = _connect(broker_url)
+        self._app = app or celery_app(broker_url)
+
+    def look(
+        self,
+        photos: Sequence[bytes],
+        *,
+        mode: str,
+        detector: str | None,
+        model: str | None,
+        search: Search | None,
+        timeout_s: float,
+    ) -> Answer:
+        """Have faces found in *photos*, embedded where *model* is named, and looked for where *search* is given.
+
+        Raises:
+            BrokerUnavailable: The broker does not answer.
+            WorkersBusy: Nobody answered before the deadline.
+            PhotoRefused: A photo cannot be used.
+            IndexBehind: The index did not reach ``search.after`` in time.
+        """
+        ask_id = secrets.token_hex(16)
+        keys = tuple(f"colega:photo:{ask_id}:{n}" for n in range(len(photos)))
+        ask = Ask(ask_id, time.time() + timeout_s, keys, mode, detector, model, search)
+        with _speaking():
+            pipeline = self._redis.pipeline(transaction=False)
+            for key, photo in zip(keys, photos, strict=True):
+                pipeline.set(key, photo, ex=_PHOTO_LIVES_S)
+            pipeline.execute()
+            try:
+                self._app.send_task(names.LOOK, args=[asdict(ask)], expires=timeout_s, retry=False)
+                return self._wait(ask)
+            finally:
+                self._redis.delete(*keys)
+
+    def search(self, vectors: Sequence[str], search: Search, *, model: str, timeout_s: float) -> Answer:
+        """Look for vectors (base64 of float32) that are known already; no worker is asked.
+
+        Raises:
+            BrokerUnavailable, WorkersBusy, IndexBehind: As :meth:`look`.
+        """
+        ask = Ask(secrets.token_hex(16), time.time() + timeout_s, (), "balanced", None, model, search)
+        faces = [{"vector": vector} for vector in vectors]
+        answer: Answer = {"model": model, "variant": None, "photos": [{"faces": faces}], "took_ms": {}}
+        with _speaking():
+            self._redis.rpush(_SEARCHES, json.dumps({"ask": asdict(ask), "answer": answer}))
+            return self._wait(ask)
+
+    def _wait(self, ask: Ask) -> Answer:
+        left_s = max(ask.left_s, 0.01)
+        reply: tuple[bytes, bytes] | None = self._redis.blpop([ask.reply], timeout=left_s)  # type: ignore[assignment]
+        if reply is None:
+            raise WorkersBusy("No worker answered in time. Try again in a moment, or start more interactive workers.")
+        answer: Answer = json.loads(reply[1])
+        if "error" in answer:
+            raise _error(answer["error"])
+        return answer
+
+
+class Answering:
+    """The interactive worker's side."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._redis = _connect(broker_url)
+
+    def take(self, ask: Ask) -> list[bytes] | None:
+        """The photos' bytes, gone from the broker with this. None: the deadline passed or they are gone; drop it."""
+        if ask.left_s <= 0:
+            return None
+        with _speaking():
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in ask.photos:
+                pipeline.getdel(key)
+            photos: list[bytes | None] = pipeline.execute()
+        return None if any(photo is None for photo in photos) else [p for p in photos if p is not None]
+
+    def answer(self, ask: Ask, answer: Answer) -> None:
+        """Answer the caller."""
+        _reply(self._redis, ask, answer)
+
+    def pass_on(self, ask: Ask, answer: Answer) -> None:
+        """Hand faces and vectors on to a searcher, who answers."""
+        with _speaking():
+            self._redis.rpush(_SEARCHES, json.dumps({"ask": asdict(ask), "answer": answer}))
+
+    def fail(self, ask: Ask, error: ColegaError) -> None:
+        """Tell the caller what went wrong."""
+        _reply(self._redis, ask, _told(error))
+
+
+class Waking:
+    """Telling the searchers that a log has grown. A lost wake-up costs them one poll."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._redis = _connect(broker_url)
+
+    def wake(self) -> None:
+        """Wake every searcher that was heard of in the last minute. Silent where the broker is away: they poll."""
+        with suppress(RedisError, OSError):
+            lists = self._redis.zrangebyscore(_SEARCHERS, time.time() - _SEARCHER_COUNTS_S, "+inf")
+            pipeline = self._redis.pipeline(transaction=False)
+            for each in lists:
+                pipeline.rpush(each, b"1")
+                pipeline.expire(each, 5)
+            pipeline.execute()
+
+
+class Searching:
+    """The searcher's side. One thread."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._redis = _connect(broker_url)
+        self._wakes = f"colega:wake:{secrets.token_hex(8)}"
+
+    def register(self) -> None:
+        """Ask to be woken when a log grows; again at least once a minute."""
+        with _speaking():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.zadd(_SEARCHERS, {self._wakes: time.time()})
+            pipeline.zremrangebyscore(_SEARCHERS, "-inf", time.time() - _SEARCHER_COUNTS_S)
+            pipeline.execute()
+
+    def queries(self, *, block_s: float, most: int) -> list[Query]:
+        """What has arrived, at most *most*; waits *block_s* for the first query or wake-up.
+
+        Queries past their deadline are dropped. An empty list means: look at the logs.
+        """
+        with _speaking():
+            first: tuple[bytes, bytes] | None = self._redis.blpop([self._wakes, _SEARCHES], timeout=block_s)  # type: ignore[assignment]
+            found = [first[1]] if first is not None and first[0] == _SEARCHES.encode() else []
+            more = self._redis.lpop(_SEARCHES, most - len(found)) if first is not None and most > len(found) else None
+            found += more if isinstance(more, list) else []
+            if first is not None:
+                self._redis.delete(self._wakes)
+        asks = [(Ask.of_json(read["ask"]), read["answer"]) for read in map(json.loads, found)]
+        return [Query(ask, answer) for ask, answer in asks if ask.left_s > 0]
+
+    def answer(self, ask: Ask, answer: Answer) -> None:
+        """Answer the caller."""
+        _reply(self._redis, ask, answer)
+
+    def fail(self, ask: Ask, error: ColegaError) -> None:
+        """Tell the caller what went wrong."""
+        _reply(self._redis, ask, _told(error))
+
+
+def _connect(broker_url: str) -> Redis:
+    return Redis.from_url(broker_url, socket_connect_timeout=2, socket_timeout=60, health_check_interval=30)
+
+
+@contextmanager
+def _speaking() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OperationalError, OSError) as error:
+        sentence = "The broker does not answer. See that Valkey or Redis runs and COLEGA_BROKER_URL is right."
+        raise BrokerUnavailable(sentence) from error
+
+
+def _reply(redis: Redis, ask: Ask, answer: Answer) -> None:
+    with _speaking():
+        pipeline = redis.pipeline(transaction=False)
+        pipeline.rpush(ask.reply, json.dumps(answer))
+        pipeline.expire(ask.reply, _REPLY_LIVES_S)
+        pipeline.execute()
+
+
+def _told(error: ColegaError) -> Answer:
+    reason = error.reason.value if isinstance(error, PhotoRefused) else None
+    return {"error": {"type": error.type, "detail": str(error), "reason": reason, "status": error.status}}
+
+
+def _error(told: Mapping[str, Any]) -> ColegaError:
+    if told["reason"] is not None:
+        return PhotoRefused(Rejection(told["reason"]), told["detail"])
+    if told["type"] == IndexBehind.type:
+        return IndexBehind(told["detail"])
+    if told["status"] >= 500:
+        return WorkersBusy(told["detail"]) if told["type"] == WorkersBusy.type else Unavailable(told["detail"])
+    return Refused(told["detail"])

@@ -1,0 +1,69 @@
+"""Ids out: what the gateway and the workers put into the queues."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from services.broker import names
+from services.broker.app import celery_app
+from services.errors import BrokerUnavailable
+
+CHUNK = 8
+"""Items a message: about a second of work for one process."""
+
+
+class Queue:
+    """The way into the queues. Safe to share between threads."""
+
+    def __init__(self, broker_url: str, app: Celery | None = None) -> None:
+        self._app = app or celery_app(broker_url)
+        self._redis: Redis = Redis.from_url(broker_url, socket_connect_timeout=2, socket_timeout=5)
+
+    def ingest(self, item_ids: Sequence[int], queue: str) -> None:
+        """Ask for photos to be made findable, in chunks of a second of work.
+
+        Raises:
+            BrokerUnavailable: The broker does not answer. The items wait in the catalog; the sweep sends them later.
+        """
+        for start in range(0, len(item_ids), CHUNK):
+            self._send(names.INGEST, [list(item_ids[start : start + CHUNK])], queue=queue)
+
+    def ingest_alone(self, item_ids: Sequence[int], queue: str) -> None:
+        """As :meth:`ingest`, each item in a message of its own."""
+        for item_id in item_ids:
+            self._send(names.INGEST, [[item_id]], queue=queue)
+
+    def unpack(self, job_id: int) -> None:
+        """Ask for the archive of an import to be taken in."""
+        self._send(names.UNPACK, [job_id])
+
+    def check_model(self, model_id: int) -> None:
+        """Ask a worker whether it can compute with a model file."""
+        self._send(names.CHECK_MODEL, [model_id])
+
+    def depths(self) -> dict[str, int]:
+        """How many messages wait in each queue."""
+        queues = (names.INTERACTIVE, *names.RANKED, names.TRAINING, names.MAINTENANCE)
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for queue in queues:
+                pipeline.llen(queue)
+            return dict(zip(queues, pipeline.execute(), strict=True))
+        except (RedisError, OSError) as error:
+            raise _unavailable() from error
+
+    def _send(self, task: str, args: list[Any], **options: Any) -> None:  # noqa: ANN401 - Celery's options
+        try:
+            self._app.send_task(task, args=args, retry=False, **options)
+        except (OperationalError, RedisError, OSError) as error:
+            raise _unavailable() from error
+
+
+def _unavailable() -> BrokerUnavailable:
+    return BrokerUnavailable(
+        "The broker does not answer. See that Valkey or Redis runs and COLEGA_BROKER_URL is right."
+    )
