@@ -1,0 +1,78 @@
+# colega: `make` alone prints this help. Two verbs matter: `make up` and `make test`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PHOTOS ?= examples/people
+DATA ?= ./data
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements.lock
+DEV_LOCK := requirements-dev.lock
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help up install test test-fast check format docs bench soak lock clean
+
+help: ## print this help
+	@echo "colega: which colleague is this?"; echo
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "  up takes PHOTOS=DIR (default $(PHOTOS); empty imports nothing), DATA=DIR ($(DATA)) and PORT=N;"
+	@echo "  test takes TORCH=REQUIREMENT for the tests that need torch."
+
+up: install ## start everything on this machine, import PHOTOS, serve until Ctrl-C
+	@exec $(BIN)/colega up --data "$(DATA)" $(if $(PORT),--port $(PORT)) $(if $(strip $(PHOTOS)),--photos "$(PHOTOS)")
+
+install: $(VENV)/installed ## prepare .venv with all that `make up` needs
+
+$(VENV)/bin/python:
+	@infra/make-venv $(PYTHON) $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python $(LOCK) pyproject.toml
+	@echo "Installing into $(VENV) (once; about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed $(DEV_LOCK)
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(DEV_LOCK)
+	@$(if $(TORCH),$(BIN)/python -m pip install --quiet "$(TORCH)",true)
+	@touch $@
+
+test: $(VENV)/installed-dev check ## lint, types, import rules, and every test against real servers
+	@$(BIN)/python -m pytest --durations=10
+
+test-fast: $(VENV)/installed-dev ## the minute-long loop: unit tests that start no server
+	@$(BIN)/python -m pytest -q -m "not slow" tests/unit
+
+check: $(VENV)/installed-dev ## ruff, mypy --strict, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+
+format: $(VENV)/installed-dev ## put the code into its one form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(VENV)/installed-dev ## write the generated pages of docs/ anew
+	@$(BIN)/python -m benchmarks.pages
+
+bench: $(VENV)/installed-dev ## run the benchmarks; tables on the terminal, JSON under benchmarks/results
+	@mkdir -p benchmarks/results
+	@for subject in pipeline search index service; do \
+	  $(BIN)/python -m benchmarks.$$subject --json benchmarks/results/$$subject.json || exit 1; done
+
+soak: $(VENV)/installed-dev ## the long tests: many kills, many faults
+	@COLEGA_SOAK=1 $(BIN)/python -m pytest -m "slow" --timeout 7200 tests/crash tests/integration
+
+lock: ## resolve the lock files anew from pyproject.toml (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --extra cpu --extra local pyproject.toml infra/build.in -o $(LOCK)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --group dev -c $(LOCK) -o $(DEV_LOCK)
+
+clean: ## remove the virtual environment and caches; data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
