@@ -1,0 +1,125 @@
+"""From a photo's bytes to chips, and from chips to vectors: decode, detect, cut, judge; embed."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from workers.faces import chips, decode, detect, quality
+from workers.faces.detect import Detector, Mode, Sighting
+from workers.faces.embed import Embedder
+from workers.faces.values import Box, Chip, Decoded, Detection, Face, Points, Vectors
+
+_WANT_PX = {Mode.BALANCED: 640, Mode.THOROUGH: 1024}
+"""Long side at least decoded: what the detectors look at."""
+
+_ENOUGH_PX = 96
+"""A face whose box has a mean side below this is cut from a finer decoding where the photo has one."""
+
+_THUMBNAIL_QUALITY = 85
+
+
+class Reading:
+    """What is in one photo: its faces, each cut when it is asked for."""
+
+    def __init__(self, data: bytes, decoded: Decoded, sighting: Sighting, max_pixels: int) -> None:
+        self._data, self._max_pixels = data, max_pixels
+        self._decoded, self._turned, self._quarter_turns = decoded, sighting.turned, sighting.quarter_turns
+        self.width, self.height, self.format = decoded.width, decoded.height, decoded.format
+        found = sorted(sighting.detections, key=lambda detection: -detection.score)
+        self._upright = tuple(_scaled(d, self._turned.scale_x, self._turned.scale_y) for d in found)
+        self._back = _back(self._quarter_turns, self.width, self.height)
+        self.detections: tuple[Detection, ...] = tuple(_moved(d, self._back) for d in self._upright)
+        """Best score first, in full-resolution pixels of the upright photo as it was given."""
+
+    def face(self, i: int) -> Face:
+        """Cut and judge face *i* of ``detections``.
+
+        A photo that was turned to find its faces is cut as turned, so every chip is upright; the chip's map leads from the
+        photo as given.
+
+        Raises:
+            DegenerateBox: The face is smaller than a pixel.
+        """
+        upright = self._upright[i]
+        chip, pixels = chips.cut(self._fine_enough(upright.box), upright)
+        judged = quality.judge(upright, pixels, chip.landmarks)
+        turn = np.linalg.inv(np.vstack([self._back, [0, 0, 1]]))
+        return Face(self.detections[i], Chip(chip.jpeg, chip.map @ turn, chip.landmarks), judged)
+
+    def thumbnail(self, long_side_px: int) -> bytes:
+        """The whole photo as a JPEG of at most *long_side_px* on its long side, without metadata."""
+        picture = Image.fromarray(self._decoded.pixels)
+        picture.thumbnail((long_side_px, long_side_px), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        out = io.BytesIO()
+        picture.save(out, "JPEG", quality=_THUMBNAIL_QUALITY)
+        return out.getvalue()
+
+    def _fine_enough(self, box: Box) -> Decoded:
+        """The turned photo at a resolution that shows *box* (full resolution) well, if it has one."""
+        side_px = np.sqrt(box.area / (self._turned.scale_x * self._turned.scale_y))
+        if side_px < _ENOUGH_PX and min(self._turned.scale_x, self._turned.scale_y) > 1.05:
+            want_px = int(np.ceil(max(self._turned.pixels.shape) * _ENOUGH_PX / max(side_px, 1.0)))
+            finer = decode.decode(self._data, max_pixels=self._max_pixels, want_px=want_px)
+            pixels = np.ascontiguousarray(np.rot90(finer.pixels, self._quarter_turns))
+            self._turned = Decoded(pixels, self._turned.width, self._turned.height, finer.format)
+        return self._turned
+
+
+class FacePipeline:
+    """A detector and an embedder put to one use. Not to be shared by threads at one time."""
+
+    def __init__(self, detector: Detector, embedder: Embedder, *, max_pixels: int) -> None:
+        self.detector = detector
+        self.embedder = embedder
+        self._max_pixels = max_pixels
+
+    def read(self, data: bytes, mode: Mode) -> Reading:
+        """Find the faces in a photo.
+
+        Args:
+            data: The photo's bytes, of any format that is taken.
+            mode: How hard to look.
+
+        Returns:
+            A reading; one without detections where no face was found.
+
+        Raises:
+            PhotoRefused: The bytes are no photo that can be used, with the reason.
+        """
+        decoded = decode.decode(data, max_pixels=self._max_pixels, want_px=_WANT_PX[mode])
+        return Reading(data, decoded, detect.look(self.detector, decoded, mode), self._max_pixels)
+
+    def embed(self, stored: Sequence[bytes]) -> Vectors:
+        """The vectors of *stored* chips (JPEG), (n, dimension) float32 of norm 1, in their order; n may be 0.
+
+        Raises:
+            InvalidModel: One of *stored* is no chip.
+        """
+        return self.embedder.embed([self.embedder.crop(chips.decode(jpeg)) for jpeg in stored])
+
+
+def _back(quarter_turns: int, width: int, height: int) -> NDArray[np.float64]:
+    """The (2, 3) map from a photo after ``np.rot90(photo, quarter_turns)`` back to the photo, *width* by *height*."""
+    maps = {
+        0: [[1, 0, 0], [0, 1, 0]],
+        1: [[0, -1, width], [1, 0, 0]],
+        2: [[-1, 0, width], [0, -1, height]],
+        3: [[0, 1, 0], [-1, 0, height]],
+    }
+    return np.array(maps[quarter_turns % 4], np.float64)
+
+
+def _scaled(detection: Detection, x: float, y: float) -> Detection:
+    return _moved(detection, np.array([[x, 0, 0], [0, y, 0]]))
+
+
+def _moved(detection: Detection, by: NDArray[np.float64]) -> Detection:
+    """*detection* under a (2, 3) map that keeps boxes upright."""
+    box = detection.box
+    corners = np.array([[box.x, box.y], [box.x + box.w, box.y + box.h]]) @ by[:, :2].T + by[:, 2]
+    (x, y), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
+    landmarks: Points = chips.mapped(by, detection.landmarks)
+    return Detection(Box(x, y, right - x, bottom - y), landmarks, detection.score)
