@@ -98,7 +98,7 @@ def claim(session: Session, item_ids: Sequence[int], *, by: str, lease_s: float)
         .where(Item.id.in_(mine))
         .order_by(Item.id)
         .execution_options(populate_existing=True)
-    ).tuples()
+    )
     work = [Work(item, photo, person, job, collection, token) for item, photo, person, job, collection in found]
     return Claimed(work, again, crashed + bare)
 
@@ -183,7 +183,7 @@ def sweep(session: Session, limit: int, *, unclaimed_for_s: float) -> dict[str, 
     first: dict[int | None, int] = {}
     for item_id, photo_id in session.execute(
         select(Item.id, Item.photo_id).where(Item.id.in_(orphaned)).order_by(Item.id).limit(limit)
-    ).tuples():
+    ):
         first.setdefault(photo_id, item_id)
     session.execute(update(Item).where(Item.id.in_(first.values())).values(state="queued", claim=None))
     lost = or_(
@@ -198,7 +198,7 @@ def sweep(session: Session, limit: int, *, unclaimed_for_s: float) -> dict[str, 
         .limit(limit)
     )
     found: dict[str, list[int]] = defaultdict(list)
-    for item_id, queue in rows.tuples():
+    for item_id, queue in rows:
         found[queue].append(item_id)
     return dict(found)
 
@@ -211,7 +211,7 @@ def pending(session: Session) -> dict[str, int]:
         .where(Item.state == "queued")
         .group_by(Job.queue)
     )
-    return dict(session.execute(counted).tuples().all())
+    return dict(session.execute(counted).all())
 
 
 def _end(session: Session, item_ids: Sequence[int], reason: Rejection, detail: str) -> None:

@@ -32,7 +32,7 @@ def by_ids(session: Session, face_ids: Some[int]) -> dict[int, tuple[Face, Photo
         .outerjoin(Person, Person.id == Face.person_id)
         .where(Face.id.in_(face_ids))
     )
-    return {face.id: (face, photo, person) for face, photo, person in rows.tuples()}
+    return {face.id: (face, photo, person) for face, photo, person in rows}
 
 
 def unassigned(session: Session, collection_id: int, *, limit: int, after: int = 0) -> Sequence[tuple[Face, Photo]]:
@@ -49,7 +49,7 @@ def unassigned(session: Session, collection_id: int, *, limit: int, after: int =
         .order_by(Face.id)
         .limit(limit)
     )
-    return list(rows.tuples())
+    return list(rows)
 
 
 def vectors(session: Session, face_ids: Some[int], model_id: int) -> dict[int, bytes]:
@@ -59,7 +59,7 @@ def vectors(session: Session, face_ids: Some[int], model_id: int) -> dict[int, b
             Embedding.face_id.in_(face_ids), Embedding.model_id == model_id
         )
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def of_person(session: Session, person_id: int, model_id: int) -> list[bytes]:

@@ -202,7 +202,7 @@ def items(
     )
     if state:
         wanted = wanted.where(Item.state == state)
-    return list(session.execute(wanted.order_by(Item.id).limit(limit)).tuples())
+    return list(session.execute(wanted.order_by(Item.id).limit(limit)))
 
 
 def finished_since(session: Session, job: Job, after: tuple[float, int], limit: int) -> list[tuple[Item, Photo | None]]:
@@ -213,7 +213,7 @@ def finished_since(session: Session, job: Job, after: tuple[float, int], limit: 
         .where(Item.job_id == job.id, Item.finished_at.is_not(None))
         .where(tuple_(Item.finished_at, Item.id) > after)
     )
-    return list(session.execute(wanted.order_by(Item.finished_at, Item.id).limit(limit)).tuples())
+    return list(session.execute(wanted.order_by(Item.finished_at, Item.id).limit(limit)))
 
 
 def chosen_faces(session: Session, photo_ids: Sequence[int]) -> dict[int, int]:
@@ -223,7 +223,7 @@ def chosen_faces(session: Session, photo_ids: Sequence[int]) -> dict[int, int]:
         .where(Face.photo_id.in_(photo_ids), Face.chip_key.is_not(None))
         .group_by(Face.photo_id)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def rejected_by_reason(session: Session) -> dict[str, int]:
@@ -233,7 +233,7 @@ def rejected_by_reason(session: Session) -> dict[str, int]:
         .where(Item.state == "rejected", Item.reason.is_not(None))
         .group_by(Item.reason)
     )
-    return {reason: count for reason, count in rows.tuples() if reason is not None}
+    return {reason: count for reason, count in rows if reason is not None}
 
 
 def _rate(session: Session, job: Job) -> float | None:

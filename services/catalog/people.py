@@ -147,7 +147,7 @@ def page(
     ).all()
     first = {row[0]: (row[1], row[2]) for row in counted}
     ids = dict(
-        session.execute(select(Face.id, Face.public_id).where(Face.id.in_([r[2] for r in counted]))).tuples().all()
+        session.execute(select(Face.id, Face.public_id).where(Face.id.in_([r[2] for r in counted]))).all()
     )
     rows = []
     for person in found:
@@ -169,18 +169,16 @@ def change(
     Raises:
         Conflict: Another person has that external id, or that name without one.
     """
-    if name is not None:
-        person.name = normalise(name)
-        person.search_name = searchable(person.name)
-    if external_id is not None:
-        person.external_id = external_id
-    if attributes is not None:
-        person.attributes = dict(attributes)
+    normal = None if name is None else normalise(name)
     try:
         with session.begin_nested():
-            session.flush()
+            if normal is not None:
+                person.name, person.search_name = normal, searchable(normal)
+            if external_id is not None:
+                person.external_id = external_id
+            if attributes is not None:
+                person.attributes = dict(attributes)
     except IntegrityError as error:
-        session.expire(person)
         raise Conflict("Another person has that name or external id. Merge the two, or choose another.") from error
 
 
@@ -235,4 +233,4 @@ def faces_of(session: Session, person: Person) -> list[tuple[Face, Photo]]:
     rows = session.execute(
         select(Face, Photo).join(Photo, Photo.id == Face.photo_id).where(Face.person_id == person.id).order_by(Face.id)
     )
-    return list(rows.tuples())
+    return list(rows)

@@ -78,4 +78,4 @@ def remove_rows(session: Session, photo: Photo) -> list[log.Change]:
 def recent(session: Session, seconds: float) -> list[tuple[str, str]]:
     """Object key and SHA-256 of every photo taken in the last *seconds*."""
     rows = session.execute(select(Photo.object_key, Photo.sha256).where(Photo.created_at > now() - seconds))
-    return list(rows.tuples())
+    return list(rows)

@@ -1,0 +1,17 @@
+"""What integration tests share beyond the servers of tests/conftest.py."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from services.catalog.engine import Catalog
+from services.catalog.migrate import migrate
+
+
+@pytest.fixture
+def catalog(catalog_url: str) -> Iterator[Catalog]:
+    """An empty catalog at the present schema, on SQLite and then on PostgreSQL."""
+    catalog = Catalog(catalog_url, busy_s=10.0)
+    migrate(catalog)
+    yield catalog
+    catalog.close()
