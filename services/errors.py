@@ -130,6 +130,16 @@ class NotFound(Refused):
         self.kind = kind
 
 
+class MissingObject(NotFound):
+    """The photo store has no object of that name."""
+
+    type, title, status = "missing-object", "The file is missing from the photo store", 404
+
+    def __init__(self, key: str) -> None:
+        super().__init__("object", key)
+        self.key = key
+
+
 class Conflict(Refused):
     """The request contradicts what is there."""
 
