@@ -37,7 +37,7 @@ def test_a_secret_is_not_shown() -> None:
 
 
 def test_a_misspelt_name_is_refused_with_the_nearest_valid_one() -> None:
-    with pytest.raises(InvalidSettings, match="no setting COLEGA_MAX_UPLOAD_MEGS. Did you mean COLEGA_MAX_UPLOAD_MB"):
+    with pytest.raises(InvalidSettings, match=r"no setting COLEGA_MAX_UPLOAD_MEGS\. Did you mean COLEGA_MAX_UPLOAD_MB"):
         Environment.of_process({"COLEGA_MAX_UPLOAD_MEGS": "7"})
 
 
