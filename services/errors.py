@@ -11,6 +11,7 @@ An error says what went wrong, with which file or value, and what to do next. It
     └── Unavailable             something that this request needs is missing: 503, exit code 3
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 
@@ -42,6 +43,35 @@ class Rejection(StrEnum):
     BAD_ARCHIVE = "bad_archive"
     TOO_MANY_ENTRIES = "too_many_entries"
     DISK_FULL = "disk_full"
+
+
+REJECTIONS: Mapping[Rejection, str] = {
+    Rejection.NOT_AN_IMAGE: "The file is no picture, whatever its name says.",
+    Rejection.UNSUPPORTED_FORMAT: "A picture in a format that is not taken: send JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF.",
+    Rejection.TRUNCATED: "The file is cut short or damaged: copy it again from where it came.",
+    Rejection.TOO_MANY_PIXELS: "The picture has more pixels than COLEGA_MAX_PIXELS: scale it down first.",
+    Rejection.TOO_LARGE: "The file is larger than COLEGA_MAX_UPLOAD_MB: scale the picture down first.",
+    Rejection.TOO_SMALL: "A side of the picture has under 20 pixels.",
+    Rejection.EMPTY: "The file has no bytes.",
+    Rejection.NO_FACE: "No face was found, upright or turned.",
+    Rejection.SEVERAL_FACES: "Several faces were found and --faces reject was asked for.",
+    Rejection.FACE_TOO_SMALL: "The face has too few pixels to be recognised by: use a closer photo.",
+    Rejection.LOW_QUALITY: "The face is too blurred, dark or turned away to be recognised by.",
+    Rejection.OTHER_PERSON: "The same photo was imported for somebody else; it stays theirs.",
+    Rejection.PERSON_ERASED: "The person or photo was erased while the photo was being worked on.",
+    Rejection.CRASHED_WORKER: "The photo brought down its worker three times, alone each time.",
+    Rejection.MISSING_FILE: "The manifest names a file that is not there.",
+    Rejection.MISSING_OBJECT: "The photo's bytes are not in the photo store, or were deleted before they were worked on.",
+    Rejection.NOT_LISTED: "The manifest does not name this file.",
+    Rejection.HIDDEN_OR_SYSTEM_FILE: "A hidden file, or one that an operating system leaves behind.",
+    Rejection.INVALID_NAME: "No person's name can be made of it: empty, too long, or with control characters.",
+    Rejection.UNSAFE_PATH: "The name leads out of the archive, is a link, or is no plain file.",
+    Rejection.ENCRYPTED: "The archive's entry needs a password.",
+    Rejection.BAD_ARCHIVE: "The archive or this entry of it is damaged.",
+    Rejection.TOO_MANY_ENTRIES: "The archive has more entries than COLEGA_MAX_ARCHIVE_ENTRIES.",
+    Rejection.DISK_FULL: "There was no room to keep the photo: free some and import again.",
+}
+"""What each reason means and what to do about it."""
 
 
 class ColegaError(Exception):

@@ -1,0 +1,27 @@
+"""Documentation that cannot rot: what the code has, the pages have."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import pages
+
+ROOT = Path(__file__).resolve().parents[2]
+WRITTEN = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+
+
+def _named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", list(pages.pages()), ids=_named)
+def test_a_generated_page_is_current(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == pages.pages()[path], "Run: make docs"
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=_named)
+def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+
+    assert not [link for link in links if not (path.parent / link).exists()]
