@@ -1,0 +1,83 @@
+"""What every test may ask for: data, and real servers that are shared by the run and empty at the test's start."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from pytest_socket import socket_allow_hosts
+
+from services.errors import CannotStart
+from services.photos.store import PhotoStore
+from tests.postgres import PostgresMissing
+from tests.stack import Stack
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_runtest_setup() -> None:
+    """No test speaks with anything outside this machine."""
+    socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Data and models that are not part of the repository: the folder ``shared`` beside it."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        missing("there is no folder ../shared with data and models")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """``examples/``: four people, five photos, two queries."""
+    return ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Stack]:
+    """The servers of this run; what is asked for is started."""
+    with Stack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def valkey(servers: Stack) -> str:
+    """The URL of a broker that holds nothing."""
+    try:
+        return servers.empty_broker()
+    except CannotStart as error:
+        missing(str(error))
+
+
+@pytest.fixture
+def photo_store(servers: Stack) -> PhotoStore:
+    """A photo store that holds nothing."""
+    try:
+        return servers.empty_photo_store()
+    except CannotStart as error:
+        missing(str(error))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path, servers: Stack) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database: SQLite, then PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+        return
+    try:
+        postgres = servers.postgres()
+    except (CannotStart, PostgresMissing) as error:
+        missing(str(error))
+    url = postgres.new_database()
+    yield url
+    postgres.drop_database(url)
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip where a person works; fail where the tests decide."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
