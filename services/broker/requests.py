@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -206,7 +206,7 @@ class Waking:
     def wake(self) -> None:
         """Wake every searcher that was heard of in the last minute. Silent where the broker is away: they poll."""
         with suppress(RedisError, OSError):
-            lists = self._redis.zrangebyscore(_SEARCHERS, time.time() - _SEARCHER_COUNTS_S, "+inf")
+            lists: list[bytes] = self._redis.zrangebyscore(_SEARCHERS, time.time() - _SEARCHER_COUNTS_S, "+inf")  # type: ignore[assignment]
             pipeline = self._redis.pipeline(transaction=False)
             for each in lists:
                 pipeline.rpush(each, b"1")
@@ -238,7 +238,7 @@ class Searching:
             first: tuple[bytes, bytes] | None = self._redis.blpop([self._wakes, _SEARCHES], timeout=block_s)  # type: ignore[assignment]
             found = [first[1]] if first is not None and first[0] == _SEARCHES.encode() else []
             more = self._redis.lpop(_SEARCHES, most - len(found)) if first is not None and most > len(found) else None
-            found += more if isinstance(more, list) else []
+            found += cast("list[bytes]", more) if isinstance(more, list) else []
             if first is not None:
                 self._redis.delete(self._wakes)
         asks = [(Ask.of_json(read["ask"]), read["answer"]) for read in map(json.loads, found)]
