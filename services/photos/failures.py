@@ -1,13 +1,14 @@
 """What went wrong in the photo store, said to the person who has to mend it."""
 
 import re
+from xml.etree.ElementTree import ParseError
 
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 _FULL = re.compile(
-    r"507|storage ?full|no space|disk.{0,12}full|volume.{0,12}full|no (free|writable) volumes", re.IGNORECASE
+    r"code:? 507\b|storage ?full|no space|disk.{0,12}full|volume.{0,12}full|no (free|writable) volumes", re.IGNORECASE
 )
-_FULL_SENTENCE = "The photo store's disk is full: no photo can be taken until there is space."
+_FAILED = re.compile(r"code:? 5\d\d\b")  # Some errors of the client have their status in their text alone.
 _SENTENCES = {
     "NoSuchBucket": "The photo store has no such bucket. Make it, or set COLEGA_PHOTOS_BUCKET.",
     **dict.fromkeys(
@@ -19,13 +20,12 @@ _SENTENCES = {
 
 def sentence(error: Exception) -> str:
     """What *error*, raised by the S3 client or by what it connects with, means and what to do."""
+    if _FULL.search(str(error)):
+        return "The photo store's disk is full: no photo can be taken until there is space."
     if isinstance(error, S3Error):
-        if _FULL.search(f"{error.code} {error.message}"):
-            return _FULL_SENTENCE
         return _SENTENCES.get(error.code or "", f"The photo store cannot do this now: {error.code}.")
-    if isinstance(error, ServerError):
-        full = error.status_code == 507 or _FULL.search(str(error))
-        return _FULL_SENTENCE if full else f"The photo store cannot do this now: status {error.status_code}."
-    if isinstance(error, InvalidResponseError):
+    if isinstance(error, ServerError) or (isinstance(error, InvalidResponseError) and _FAILED.search(str(error))):
+        return "The photo store, or a proxy before it, fails. See its log."
+    if isinstance(error, (InvalidResponseError, ParseError)):
         return "The photo store answers something that is not S3. See COLEGA_PHOTOS_ENDPOINT."
     return "The photo store does not answer. See that it runs and that COLEGA_PHOTOS_ENDPOINT is right."

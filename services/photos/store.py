@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -280,7 +281,7 @@ class PhotoStore:
             if error.code in _ABSENT:
                 raise MissingObject(key) from None
             raise PhotoStoreUnavailable(failures.sentence(error)) from error
-        except (MinioException, HTTPError, OSError) as error:
+        except (MinioException, HTTPError, OSError, ParseError) as error:
             raise PhotoStoreUnavailable(failures.sentence(error)) from error
 
 

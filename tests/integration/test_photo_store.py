@@ -133,13 +133,16 @@ def test_a_store_that_hangs_is_given_up() -> None:
             "disk is full",
         ),
         (500, "<Error><Code>InternalError</Code><Message>m</Message></Error>", "InternalError"),
-        (502, "<html>", "cannot do this now|not S3"),
+        (507, "<html>", "disk is full"),
+        (502, "<html>", "a proxy before it, fails"),
+        (404, "<html>", "not S3"),
     ],
 )
 def test_a_full_disk_is_told_from_other_failures(status: int, body: str, sentence: str) -> None:
     """Spoken by a server that only ever fails in one way."""
+    kind = "application/xml" if body.startswith("<Error>") else "text/html"
     answer = (
-        f"HTTP/1.1 {status} Failed\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+        f"HTTP/1.1 {status} Failed\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
         f"Connection: close\r\n\r\n{body}"
     ).encode()
     with socket.create_server(("127.0.0.1", 0)) as server:
