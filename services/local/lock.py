@@ -1,0 +1,134 @@
+"""One service a folder: ``DATA/lock``, held by the supervisor and by every process it starts.
+
+A child inherits the open file, and with it the lock, so the folder is free only when all of them are gone. What the
+file says is who holds it, and whether the last one ended in order.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.errors import CannotStart
+
+FILE_NAME = "lock"
+LEFTOVERS_WITHIN_S = 20.0
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process and what it is called."""
+
+    pid: int
+    command: str
+
+
+class Lock:
+    """The lock on a folder, held from :meth:`take` until every process that inherited :attr:`descriptor` has ended."""
+
+    def __init__(self, descriptor: int, path: Path, *, died_at: float | None) -> None:
+        self.descriptor = descriptor
+        self.path = path
+        self.died_at = died_at
+        """When the supervisor before this one was last seen alive, if it did not end in order; else None."""
+
+    @classmethod
+    def take(cls, data: Path, leftovers_within_s: float = LEFTOVERS_WITHIN_S) -> "Lock":
+        """Hold *data*. Processes that a killed supervisor left are waited for.
+
+        Raises:
+            CannotStart: Another supervisor is alive, or its processes did not end in time; the sentence names them.
+        """
+        path = data / FILE_NAME
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _wait_for(descriptor, path, leftovers_within_s)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        died_at = os.fstat(descriptor).st_mtime if os.fstat(descriptor).st_size else None
+        _write(descriptor, f"{os.getpid()} {_started_at(os.getpid())}\n")
+        return cls(descriptor, path, died_at=died_at)
+
+    def beat(self) -> None:
+        """Note that the supervisor is alive, for the start after a power cut."""
+        os.utime(self.descriptor)
+
+    def release(self) -> None:
+        """Say that everything ended in order, and let go."""
+        _write(self.descriptor, "")
+        os.close(self.descriptor)
+
+
+def holders(path: Path) -> Iterator[Process]:
+    """The processes that have the file *path* open, this one left out; only those that this user may look at."""
+    try:
+        wanted = path.stat()
+    except FileNotFoundError:
+        return
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        if pid == os.getpid():
+            continue
+        with contextlib.suppress(OSError):  # It ended, or is another user's.
+            if any(_is_file(link, wanted) for link in (folder / "fd").iterdir()):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                yield Process(pid, b" ".join(words[:6]).decode(errors="replace").strip())
+
+
+def _flock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait_for(descriptor: int, path: Path, within_s: float) -> None:
+    give_up_at = time.monotonic() + within_s
+    while not _flock(descriptor):
+        if (supervisor := _supervisor(descriptor)) is not None:
+            raise CannotStart(f"{path.parent} is in use: the service runs already, with process id {supervisor}.")
+        if time.monotonic() > give_up_at:
+            raise CannotStart(_still_there(path))
+        time.sleep(_POLL_S)
+
+
+def _supervisor(descriptor: int) -> int | None:
+    """The process id in the file, if it is still the process that wrote it."""
+    words = os.pread(descriptor, 100, 0).decode(errors="replace").split()
+    if len(words) == 2 and words[0].isdigit() and words[1] == _started_at(int(words[0])):
+        return int(words[0])
+    return None
+
+
+def _started_at(pid: int) -> str:
+    """When a process began, in the kernel's ticks; a process id alone is used again. Empty: there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in {"Z", "X"} else fields[19]
+
+
+def _still_there(path: Path) -> str:
+    left = list(holders(path))
+    named = "; ".join(f"{process.pid} ({process.command})" for process in left) or "processes of another user"
+    return f"{path.parent} is still held by what an earlier start left: {named}. End them, then start again."
+
+
+def _is_file(link: Path, wanted: os.stat_result) -> bool:
+    with contextlib.suppress(OSError):
+        found = link.stat()
+        return (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
+    return False
+
+
+def _write(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
+    os.fsync(descriptor)
