@@ -24,7 +24,7 @@ class Answer:
 class Peer:
     """One of the scripts beside this file, running under its own Python on the cores of this process."""
 
-    def __init__(self, name: str, python: Path, script: str, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, python: Path, script: str, arguments: Sequence[str], notes: list[str]) -> None:
         self.name = name
         environment = {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/"), **dict.fromkeys(_THREADS, "1")}
         self._process = subprocess.Popen(
@@ -35,7 +35,8 @@ class Peer:
             env=environment,
             text=True,
         )
-        self.versions: dict[str, str] = json.loads(self._line())
+        versions: dict[str, str] = json.loads(self._line())
+        notes.append(", ".join(f"{package} {version}" for package, version in versions.items()))
 
     def ask(self, photo: Path) -> Answer:
         """Let the peer read *photo* (not timed) and go from its bytes to a vector (timed)."""

@@ -23,19 +23,19 @@ _REDUCING_GAP = 3.0
 """Reductions beyond this begin with averages over whole blocks; the rest is bilinear over its full support."""
 
 
-def window(box: Box) -> Box:
+def window(box: Box, margin_px: float = MARGIN_PX) -> Box:
     """The region of the photo that becomes the chip of a face with the detector's *box*.
 
     The box is widened about its centre so that it fills 128/160 of the chip's central 160x160 window, each side by its
     own length: the chip is *stretched*. FaceNet was measured to want this and not landmark alignment
-    (docs/evaluation.md, "Crop").
+    (docs/evaluation.md, "Crop"). Another *margin_px* than 32 is for measuring.
 
     Raises:
         DegenerateBox: A side of the box is under one pixel, or not a number.
     """
     if not (box.w >= 1 and box.h >= 1 and np.isfinite([box.x, box.y, box.w, box.h]).all()):
         raise DegenerateBox(f"The box of the face is {box.w:.2f} by {box.h:.2f} pixels; at least 1 by 1 is needed.")
-    grown = CHIP_PX / (WINDOW_PX - MARGIN_PX)
+    grown = CHIP_PX / (WINDOW_PX - margin_px)
     w, h = box.w * grown, box.h * grown
     return Box(box.x + (box.w - w) / 2, box.y + (box.h - h) / 2, w, h)
 
