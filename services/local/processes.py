@@ -100,20 +100,13 @@ class Child:
             except OSError as error:
                 raise CannotStart(f"{self.program.name} cannot be started: {error.strerror}.") from None
 
-    def run_to_end(self, within_s: float) -> None:
-        """Start it and wait until it has ended well.
+    def check_ended_well(self) -> None:
+        """See that it has ended with status 0.
 
         Raises:
-            CannotStart: It failed, or did not end in time; then it was killed.
+            CannotStart: It has not; what it said last is repeated.
         """
-        self.start()
-        assert self._process is not None
-        try:
-            status = self._process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise CannotStart(f"{self.program.name} did not end within {within_s:.0f} s. See {self.log}.") from None
-        if status:
+        if self.exit_status != 0:
             raise CannotStart(self.last_words())
 
     def ready(self) -> bool:
