@@ -95,7 +95,7 @@ def _cut(pixels: Pixels, box: Box, margin_px: float = chips.MARGIN_PX) -> Pixels
 
 
 def _coded(crop: Pixels, quality: int = chips.JPEG_QUALITY, subsampling: int = 0) -> Pixels:
-    """The window's side is a multiple of 16, so coding it alone equals coding the chip but for the phase of the blocks."""
+    """The window begins and ends at multiples of 16 in the chip, so its blocks are coded as they are within the chip."""
     out = io.BytesIO()
     Image.fromarray(crop).save(out, "JPEG", quality=quality, subsampling=subsampling)
     with Image.open(out) as picture:

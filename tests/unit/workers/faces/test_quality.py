@@ -54,7 +54,10 @@ def test_a_turned_head_is_worse() -> None:
 
 @pytest.mark.parametrize(
     ("pixels", "landmarks"),
-    [(np.zeros((224, 224, 3), np.uint8), np.zeros((5, 2), np.float32)), (np.full((224, 224, 3), 255, np.uint8), FRONTAL)],
+    [
+        (np.zeros((224, 224, 3), np.uint8), np.zeros((5, 2), np.float32)),
+        (np.full((224, 224, 3), 255, np.uint8), FRONTAL),
+    ],
     ids=["black, landmarks in one point", "white"],
 )
 def test_any_picture_has_a_quality(pixels: Pixels, landmarks: Points) -> None:
