@@ -83,24 +83,23 @@ def _verification(
     held: Embedded, everyone: Labelled, chosen: Labels, pairs: Labels, same: NDArray[np.bool_]
 ) -> list[Row]:
     vectors = held.vectors[chosen]
-    lines = [Row("lfw_dev", f"faces found of {len(held.found)}, {held.name}", float(held.found.sum()))]
+    lines = [Row(held.name, f"photos of {len(held.found)} with a face", float(held.found.sum()))]
     folds = {"all": np.ones(len(chosen), bool), "fold 1": everyone.of_fold(1), "fold 2": everyone.of_fold(2)}
     for part, rows_of in folds.items():
         if not rows_of.any():
             continue
         verified = protocols.verification(vectors[rows_of], everyone.people[rows_of], _RATES)
-        case = f"lfw_dev, {part}"
-        lines += [Row(case, f"TMR % at FMR {rate:g}, {held.name}", 100 * verified.tmr[rate]) for rate in _RATES]
-        lines.append(Row(case, f"EER %, {held.name}", 100 * verified.eer))
-        lines += [Row(case, f"threshold at FMR {rate:g}, {held.name}", verified.threshold[rate]) for rate in _RATES]
+        lines += [Row(held.name, f"TMR % at FMR {rate:g}, {part}", 100 * verified.tmr[rate]) for rate in _RATES]
+        lines.append(Row(held.name, f"EER %, {part}", 100 * verified.eer))
+        lines += [Row(held.name, f"threshold at FMR {rate:g}, {part}", verified.threshold[rate]) for rate in _RATES]
     several = len([n for n in np.unique(everyone.people, return_counts=True)[1] if n > 1])
     for ways in (w for w in _WAYS if w <= several):
         right = protocols.one_shot(vectors, everyone.people, ways, _TRIALS)
-        lines.append(Row("lfw_dev, all", f"one-shot rank-1 % of {ways}, {held.name}", 100 * right))
+        lines.append(Row(held.name, f"one-shot rank-1 % of {ways}", 100 * right))
     if len(pairs):
         similarities = (held.vectors[pairs[:, 0]] * held.vectors[pairs[:, 1]]).sum(1)
         right = protocols.fold_accuracy(similarities, same)
-        lines.append(Row("lfw_dev, pairs.csv", f"10-fold accuracy %, {held.name}", 100 * right))
+        lines.append(Row(held.name, "10-fold accuracy %, pairs.csv", 100 * right))
     return lines
 
 
@@ -111,10 +110,10 @@ def _loss(reference: Embedded, held: Embedded, everyone: Labelled, chosen: Label
             continue
         a, b = (one.vectors[chosen][rows_of] for one in (reference, held))
         lost = protocols.tmr_difference(a, b, everyone.people[rows_of])
-        case, against = f"lfw_dev, {part}", f"{held.name} minus {reference.name}"
-        lines.append(Row(case, f"TMR at FMR 0.001, points, {against}", 100 * lost.value))
-        lines.append(Row(case, f"its 95% interval begins, {against}", 100 * lost.low))
-        lines.append(Row(case, f"its 95% interval ends, {against}", 100 * lost.high))
+        metric = f"TMR at FMR 0.001, {part}: points more than fp32 without chips"
+        lines.append(Row(held.name, metric, 100 * lost.value))
+        lines.append(Row(held.name, f"{metric}, 95% from", 100 * lost.low))
+        lines.append(Row(held.name, f"{metric}, 95% to", 100 * lost.high))
     return lines
 
 
@@ -137,17 +136,17 @@ def _peer(held: Embedded, everyone: Labelled, chosen: Labels, pairs: Labels, sam
     distances = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * vectors @ vectors.T, 0))
     similarities = np.nan_to_num(-distances, nan=-10.0).astype(np.float32)
     split = metrics.split(similarities, everyone.people)
-    lines = [Row("lfw_dev", f"faces found of {len(held.found)}, {held.name}", float(held.found.sum()))]
+    lines = [Row(held.name, f"photos of {len(held.found)} with a face", float(held.found.sum()))]
     for rate in _RATES:
         accepted = metrics.share_accepted(split.mated, metrics.threshold_at(split.non_mated, rate))
-        lines.append(Row("lfw_dev, all", f"TMR % at FMR {rate:g}, {held.name}", 100 * accepted))
-    lines.append(Row("lfw_dev, all", f"EER %, {held.name}", 100 * metrics.equal_error_rate(split)))
+        lines.append(Row(held.name, f"TMR % at FMR {rate:g}, all", 100 * accepted))
+    lines.append(Row(held.name, "EER %, all", 100 * metrics.equal_error_rate(split)))
     if len(pairs):
         apart = held.vectors[pairs[:, 0]] - held.vectors[pairs[:, 1]]
         nearness = np.nan_to_num(-np.linalg.norm(apart, axis=1), nan=-10.0).astype(np.float32)
         right = protocols.fold_accuracy(nearness, same)
-        lines.append(Row("lfw_dev, pairs.csv", f"10-fold accuracy %, {held.name}", 100 * right))
+        lines.append(Row(held.name, "10-fold accuracy %, pairs.csv", 100 * right))
         if held.name == "face_recognition":
             stock = float(((nearness >= -_DLIB_DISTANCE) == same).mean())
-            lines.append(Row("lfw_dev, pairs.csv", f"accuracy % at its stock distance, {held.name}", 100 * stock))
+            lines.append(Row(held.name, "accuracy % at its stock distance, pairs.csv", 100 * stock))
     return lines

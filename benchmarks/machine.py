@@ -65,25 +65,42 @@ def finish(rows: Sequence[Row], file: Path | None, *, machine: dict[str, Any], n
     print(f"\n{machine['processor']}, {machine['cores']} cores, {' '.join(machine['instructions'])}\n$ {command}")
     for note in notes:
         print(f"  {note}")
-    print(_table(rows))
+    print(_tables(rows))
     if file is not None:
         document = {"machine": machine, "command": command, "notes": list(notes), "rows": [asdict(row) for row in rows]}
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _table(rows: Sequence[Row]) -> str:
-    head = ("case", "metric", "value", "peer", "peer's value", "ratio")
-    lines = [(r.case, r.metric, _number(r.value), r.peer or "", _number(r.peer_value), _number(r.ratio)) for r in rows]
-    widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head))]
-    rule = tuple("-" * width for width in widths)
-    padded = (
-        [
-            cell.rjust(width) if i in {2, 4, 5} else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+def _tables(rows: Sequence[Row]) -> str:
+    """Rows beside a peer line by line; the others as cases by metrics, the longer of the two downwards."""
+    beside = [row for row in rows if row.peer is not None]
+    alone = [row for row in rows if row.peer is None]
+    tables: list[str] = []
+    if beside:
+        head = ["case", "metric", "value", "peer", "peer's value", "ratio"]
+        lines = [
+            [r.case, r.metric, _number(r.value), r.peer or "", _number(r.peer_value), _number(r.ratio)] for r in beside
         ]
-        for line in (head, rule, *lines)
-    )
+        tables.append(_table(head, lines))
+    if alone:
+        cases, metrics = (
+            list(dict.fromkeys(names)) for names in zip(*((r.case, r.metric) for r in alone), strict=True)
+        )
+        values = {(row.case, row.metric): _number(row.value) for row in alone}
+        if len(metrics) > len(cases):
+            lines = [[metric, *(values.get((case, metric), "") for case in cases)] for metric in metrics]
+            tables.append(_table(["", *cases], lines))
+        else:
+            lines = [[case, *(values.get((case, metric), "") for metric in metrics)] for case in cases]
+            tables.append(_table(["", *metrics], lines))
+    return "\n\n".join(tables)
+
+
+def _table(head: list[str], lines: list[list[str]]) -> str:
+    widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head))]
+    rule = ["-" * width for width in widths]
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in (head, rule, *lines))
     return "\n".join("| " + " | ".join(line) + " |" for line in padded)
 
 
