@@ -65,7 +65,10 @@ class Lock:
 
 
 def holders(path: Path) -> Iterator[Process]:
-    """The processes that have the file *path* open, this one left out; only those that this user may look at."""
+    """The processes that share the lock on *path*, this one left out; only those that this user may look at.
+
+    One that has the file open only to wait for the lock is none of them.
+    """
     try:
         wanted = path.stat()
     except FileNotFoundError:
@@ -75,7 +78,7 @@ def holders(path: Path) -> Iterator[Process]:
         if pid == os.getpid():
             continue
         with contextlib.suppress(OSError):  # It ended, or is another user's.
-            if any(_is_file(link, wanted) for link in (folder / "fd").iterdir()):
+            if any(_is_file(link, wanted) and _is_locked(link) for link in (folder / "fd").iterdir()):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
                 yield Process(pid, b" ".join(words[:6]).decode(errors="replace").strip())
 
@@ -125,6 +128,13 @@ def _is_file(link: Path, wanted: os.stat_result) -> bool:
     with contextlib.suppress(OSError):
         found = link.stat()
         return (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
+    return False
+
+
+def _is_locked(link: Path) -> bool:
+    """Whether it is through this descriptor, or the one that it was inherited from, that the lock is held."""
+    with contextlib.suppress(OSError):
+        return "FLOCK" in (link.parents[1] / "fdinfo" / link.name).read_text(encoding="utf-8")
     return False
 
 
