@@ -13,7 +13,6 @@ from services.errors import ColegaError
 from services.photos.store import PhotoStore
 from services.settings import CatalogSettings, Environment, PhotoStoreSettings
 
-BEFORE_THE_STOP_S = 600.0
 _AT_ONCE = 8
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import CannotStart
-from services.local import ports, programs, read_back, seaweedfs, valkey
+from services.local import ports, programs, seaweedfs, valkey
 from services.local.instance import Instance
 from services.local.programs import Given
 from services.local.supervisor import Stopped, Supervisor
@@ -17,6 +17,7 @@ from services.settings import Environment
 
 _ALL_READY_WITHIN_S = 120.0
 _IMPORT_ENDS_WITHIN_S = 5.0
+_READ_BACK_S = 600.0  # Of photos taken before an unclean stop.
 
 
 def _say(line: str) -> None:
@@ -134,7 +135,7 @@ class _Service:
         """After an unclean stop, see that the photos taken last are there as they came; say which are not."""
         log = self.data / "logs" / "read-back.log"
         before = log.stat().st_size if log.exists() else 0
-        self._step("read-back", "services.local.read_back", f"{down_s + read_back.BEFORE_THE_STOP_S:.0f}")
+        self._step("read-back", "services.local.read_back", f"{down_s + _READ_BACK_S:.0f}")
         with log.open(encoding="utf-8", errors="replace") as file:
             file.seek(before)
             gone = file.read().splitlines()
