@@ -4,7 +4,8 @@
 Celery or SQL.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,7 +70,7 @@ class VectorIndex(Protocol):
     def vectors(self, ids: Sequence[int] | Ids) -> Vectors:
         """The stored vectors of faces, as (n, d) float32. Unknown or removed faces give rows of zeros."""
 
-    def search(self, queries: Vectors, k: int, *, exclude: Set[int] = frozenset()) -> Hits:
+    def search(self, queries: Vectors, k: int, *, exclude: AbstractSet[int] = frozenset()) -> Hits:
         """The *k* most similar faces to each query, best first.
 
         Args:
