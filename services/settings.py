@@ -66,6 +66,9 @@ class PhotoStoreSettings(Group):
     photos_region: str = Field(default="us-east-1", description="The bucket's region.")
     photos_access_key: SecretStr = Field(default=SecretStr(""), description="Access key of the store.")
     photos_secret_key: SecretStr = Field(default=SecretStr(""), description="Secret key of the store.")
+    photos_folder: Path | None = Field(
+        default=None, description="Where a store on this machine keeps its files; so a full disk is said to be one."
+    )
 
 
 class BrokerSettings(Group):

@@ -51,6 +51,7 @@ def environment(data: Path, instance: Instance, given: Given) -> dict[str, str]:
         access_key, secret_key = seaweedfs.keys(instance)
         ours["COLEGA_PHOTOS_ENDPOINT"] = seaweedfs.endpoint(instance.ports)
         ours["COLEGA_PHOTOS_BUCKET"] = seaweedfs.BUCKET
+        ours["COLEGA_PHOTOS_FOLDER"] = str(data / "store")
         ours["COLEGA_PHOTOS_ACCESS_KEY"], ours["COLEGA_PHOTOS_SECRET_KEY"] = access_key, secret_key
     if not given.broker:
         ours["COLEGA_BROKER_URL"] = valkey.url(instance.ports[valkey.PORT], instance.secret("broker_password"))

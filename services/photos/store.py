@@ -61,6 +61,7 @@ class PhotoStore:
         *,
         region: str = "us-east-1",
         read_timeout_s: float = 5.0,
+        folder: Path | None = None,
     ) -> None:
         url = urlsplit(endpoint)
         if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/"):
@@ -71,6 +72,7 @@ class PhotoStore:
         timeout = urllib3.Timeout(connect=2.0, read=read_timeout_s)
         pool = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=4 * _AT_ONCE, cert_reqs="CERT_REQUIRED")
         self.bucket = bucket
+        self._folder = folder  # Where a store on this machine keeps its files.
         self._client = Minio(
             url.netloc,
             access_key=access_key,
@@ -89,6 +91,7 @@ class PhotoStore:
             settings.photos_access_key.get_secret_value(),
             settings.photos_secret_key.get_secret_value(),
             region=settings.photos_region,
+            folder=settings.photos_folder,
         )
 
     def put(self, key: str, data: bytes | Path | BinaryIO, *, length: int = -1, content_type: str = OCTETS) -> None:
@@ -280,9 +283,9 @@ class PhotoStore:
         except S3Error as error:
             if error.code in _ABSENT:
                 raise MissingObject(key) from None
-            raise PhotoStoreUnavailable(failures.sentence(error)) from error
+            raise PhotoStoreUnavailable(failures.sentence(error, self._folder)) from error
         except (MinioException, HTTPError, OSError, ParseError) as error:
-            raise PhotoStoreUnavailable(failures.sentence(error)) from error
+            raise PhotoStoreUnavailable(failures.sentence(error, self._folder)) from error
 
 
 def _some_at_a_time(function: Callable[[_T], _R], arguments: Sequence[_T]) -> list[_R]:

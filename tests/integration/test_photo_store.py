@@ -157,6 +157,16 @@ def test_a_full_disk_is_told_from_other_failures(status: int, body: str, sentenc
         thread.join()
 
 
+def test_a_store_on_a_full_disk_of_this_machine_is_said_to_be_full() -> None:
+    """SeaweedFS answers "internal error" and no more; /proc is a disk without any space."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
+    store = PhotoStore(endpoint, "colega", "key", "secret", folder=Path("/proc"))
+
+    with pytest.raises(PhotoStoreUnavailable, match="disk is full"):
+        store.put(KEY, b"photo")
+
+
 def test_wrong_keys_are_refused_and_said_so(servers: Stack, photo_store: PhotoStore) -> None:
     """A stranger reads nothing."""
     photo_store.put(KEY, b"photo")
