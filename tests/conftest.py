@@ -11,6 +11,7 @@ from pytest_socket import socket_allow_hosts
 from services.errors import CannotStart
 from services.photos.store import PhotoStore
 from tests.postgres import PostgresMissing
+from tests.service import Service
 from tests.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +75,13 @@ def catalog_url(request: pytest.FixtureRequest, tmp_path: Path, servers: Stack) 
     url = postgres.new_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The whole service, started once a run. Tests share it, so each keeps to a collection of its own."""
+    with Service(tmp_path_factory.mktemp("service") / "data") as service:
+        yield service.start()
 
 
 def missing(reason: str) -> NoReturn:

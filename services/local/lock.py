@@ -80,7 +80,7 @@ def holders(path: Path) -> Iterator[Process]:
         with contextlib.suppress(OSError):  # It ended, or is another user's.
             if any(_is_file(link, wanted) and _is_locked(link) for link in (folder / "fd").iterdir()):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                yield Process(pid, b" ".join(words[:6]).decode(errors="replace").strip())
+                yield Process(pid, b" ".join(words[:40]).decode(errors="replace").strip())
 
 
 def _flock(descriptor: int) -> bool:
@@ -120,7 +120,7 @@ def _started_at(pid: int) -> str:
 
 def _still_there(path: Path) -> str:
     left = list(holders(path))
-    named = "; ".join(f"{process.pid} ({process.command})" for process in left) or "processes of another user"
+    named = "; ".join(f"{process.pid} ({process.command[:100]})" for process in left) or "processes of another user"
     return f"{path.parent} is still held by what an earlier start left: {named}. End them, then start again."
 
 

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from services.local.lock import Lock, holders
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -23,14 +23,6 @@ def supervisor(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         eventually(lambda: len(list(holders(tmp_path / "lock"))) >= 5)  # Itself, sentinel, polite, twice deaf.
         yield process
         process.kill()
-
-
-def eventually(holds: Callable[[], bool], within_s: float = 30.0) -> None:
-    """Wait until it is so."""
-    give_up_at = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
 
 
 def test_a_killed_supervisor_leaves_no_process_and_no_lock(supervisor: "subprocess.Popen[str]", tmp_path: Path) -> None:
