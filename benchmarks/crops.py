@@ -20,8 +20,8 @@ from workers.faces import chips, decode, detect
 from workers.faces.detect import Mode
 from workers.faces.values import Box, Decoded, Pixels, Vectors
 
-_AS_USED = "as used: margin 32, bilinear, JPEG 95 4:4:4"
-_FILTERS = ("BOX", "HAMMING", "BICUBIC", "LANCZOS")
+_AS_USED = "as used: margin 32, cubic where enlarged, JPEG 95 4:4:4"
+_FILTERS = ("BOX", "HAMMING", "BILINEAR", "LANCZOS")
 _MARGINS = (0, 14, 22, 44)
 
 Cut = Callable[[Pixels, Box], Pixels]

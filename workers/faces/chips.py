@@ -69,12 +69,12 @@ def cut(photo: Decoded, detection: Detection) -> tuple[Chip, Pixels]:
 def resample(pixels: Pixels, region: Box, side_px: int) -> Pixels:
     """The *region* of *pixels* as a square of *side_px* pixels, (side_px, side_px, 3) uint8, black outside.
 
-    Bilinear with a support that grows with the reduction, so nothing is passed over; reductions by three or more begin
-    with averages over whole blocks.
+    Where that enlarges, cubic; where it shrinks, bilinear with a support that grows with the reduction, so that nothing is
+    passed over; reductions by three or more begin with averages over whole blocks.
     """
     height, width = pixels.shape[:2]
     # What the filter reaches for beside the region, so that the region's rim is filtered as its middle is.
-    reach_x, reach_y = (int(np.ceil(extent / side_px)) + 1 for extent in (region.w, region.h))
+    reach_x, reach_y = (int(np.ceil(extent / side_px)) + 2 for extent in (region.w, region.h))
     left, top = int(np.floor(region.x)) - reach_x, int(np.floor(region.y)) - reach_y
     right, bottom = (
         int(np.ceil(region.x + region.w)) + reach_x,
@@ -89,7 +89,9 @@ def resample(pixels: Pixels, region: Box, side_px: int) -> Pixels:
     picture = Image.fromarray(np.ascontiguousarray(inside))
     x, y = region.x - left, region.y - top
     box = (x, y, x + region.w, y + region.h)
-    return np.asarray(picture.resize((side_px, side_px), Image.Resampling.BILINEAR, box, _REDUCING_GAP))
+    enlarges = max(region.w, region.h) < side_px
+    resampling = Image.Resampling.BICUBIC if enlarges else Image.Resampling.BILINEAR
+    return np.asarray(picture.resize((side_px, side_px), resampling, box, _REDUCING_GAP))
 
 
 def encode(pixels: Pixels) -> bytes:

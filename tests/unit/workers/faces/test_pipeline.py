@@ -117,7 +117,7 @@ def test_a_photo_without_a_face_is_a_reading_without_detections(pipeline: FacePi
     reading = pipeline.read(_jpeg(noise), Mode.BALANCED)
 
     assert reading.detections == ()
-    assert (reading.width, reading.height, reading.format) == (300, 200, "JPEG")
+    assert (reading.width, reading.height, reading.format) == (300, 200, "jpeg")
 
 
 def test_bytes_that_are_no_photo_are_refused(pipeline: FacePipeline) -> None:
