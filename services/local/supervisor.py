@@ -28,7 +28,7 @@ class Stopped(ColegaError):
 class Supervisor:
     """Everything that runs on behalf of one data folder. Use it in a ``with`` block, from the main thread.
 
-    Leaving the block, for whatever reason, ends all children, the last started group first, and frees the folder.
+    Leaving the block, for whatever reason, ends all children in order and frees the folder.
     """
 
     def __init__(self, data: Path, say: Callable[[str], None]) -> None:
@@ -36,6 +36,7 @@ class Supervisor:
         self._logs = data / "logs"
         self._say = say
         self._groups: list[list[Child]] = []
+        self._first_to_end: list[list[Child]] = []
         self._pauses: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._beaten_at = 0.0
@@ -54,7 +55,7 @@ class Supervisor:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for group in reversed(self._groups):
+        for group in [*self._first_to_end, *reversed(self._groups)]:
             processes.end(group)
         self.lock.release()
         assert self._sentinel.stdin is not None
@@ -63,14 +64,18 @@ class Supervisor:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def start(self, *programs: Program) -> list[Child]:
-        """Start *programs* as one group, without waiting until they are ready. They end after all later groups.
+    def start(self, *programs: Program, ends_first: bool = False) -> list[Child]:
+        """Start *programs* as one group, without waiting until they are ready.
+
+        Groups end in the opposite order, but for those that are told to end first, whenever they were started.
 
         Raises:
             CannotStart: One of them is not there.
         """
         group = [self._child(program) for program in programs]
         self._groups.append(group)
+        if ends_first:
+            self._first_to_end.append(group)
         for child in group:
             child.start()
         return group

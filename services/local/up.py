@@ -95,6 +95,7 @@ class _Service:
         started = supervisor.start(*servers)
         self._step("first-steps", "services.local.first_steps")
         self.instance.api_key = Instance.read(self.data).api_key
+        door = supervisor.start(programs.gateway(environment, self.url), ends_first=True)  # It needs the catalog alone.
         supervisor.wait_ready(started)
         if not self.given.photos:
             seaweedfs.secure(self.data / "store", self.instance)
@@ -102,7 +103,7 @@ class _Service:
             self._read_back(time.time() - supervisor.lock.died_at)
         self._step("prepare", "workers.tasks.prepare")
         supervisor.start(programs.searcher(environment), *programs.workers(environment, self.data, workers))
-        supervisor.wait_ready(supervisor.start(programs.gateway(environment, self.url)))
+        supervisor.wait_ready(door)
         self._wait_for_all_parts()
 
     def take_in(self, photos: Path) -> None:
