@@ -55,12 +55,12 @@ class Decoded:
     @property
     def scale_x(self) -> float:
         """Full-resolution pixels to one pixel of ``pixels``, sideways."""
-        return self.width / self.pixels.shape[1]
+        return self.width / int(self.pixels.shape[1])
 
     @property
     def scale_y(self) -> float:
         """Full-resolution pixels to one pixel of ``pixels``, downwards."""
-        return self.height / self.pixels.shape[0]
+        return self.height / int(self.pixels.shape[0])
 
 
 @dataclass(frozen=True, slots=True)
