@@ -62,8 +62,8 @@ def ours(photos: Sequence[Path]) -> list[tuple[Embedded, ...]]:
     """For each detector: fp32 without chips, int8 and fp32 through chips."""
     model = chains.bundle()
     fp32, int8 = model.embedder("fp32"), model.embedder("int8")
-    groups = []
-    for name, detector in chains.detectors().items():
+    groups: list[tuple[Embedded, ...]] = []
+    for name, detector in chains.every_detector().items():
         stored = chains.stored_crops(detector, int8, photos)
         direct = chains.direct_crops(detector, photos)
         found = np.array([crop is not None for crop in stored])

@@ -11,11 +11,9 @@ from benchmarks import datasets
 from workers.faces import chips, decode, detect
 from workers.faces.detect import Detector, Mode
 from workers.faces.embed import Embedder
-from workers.faces.mtcnn import Mtcnn
 from workers.faces.pipeline import FacePipeline, Reading
 from workers.faces.values import Box, Pixels, Vectors
-from workers.faces.yunet import YuNet
-from workers.models import casia_webface
+from workers.models import casia_webface, detectors
 from workers.models.bundle import Bundle
 
 MAX_PIXELS = 50_000_000
@@ -42,11 +40,11 @@ def bundle() -> Bundle:
     return casia_webface.build(Path(__file__).parent / "results" / "casia-webface")
 
 
-def detectors() -> dict[str, Detector]:
+def every_detector() -> dict[str, Detector]:
     """MTCNN, and YuNet where its file is."""
-    found: dict[str, Detector] = {"MTCNN": Mtcnn.of_wheel()}
+    found: dict[str, Detector] = {"MTCNN": detectors.mtcnn()}
     if datasets.YUNET.is_file():
-        found["YuNet"] = YuNet(datasets.YUNET.read_bytes())
+        found["YuNet"] = detectors.yunet_file(datasets.YUNET)
     return found
 
 
@@ -55,7 +53,7 @@ def chains(model: Bundle) -> list[Chain]:
     variants: tuple[Variant, ...] = ("int8", "fp32")
     return [
         Chain(f"{name} {variant}", FacePipeline(detector, model.embedder(variant), max_pixels=MAX_PIXELS))
-        for name, detector in detectors().items()
+        for name, detector in every_detector().items()
         for variant in variants
     ]
 

@@ -46,7 +46,7 @@ def main() -> None:
 
 def sightings(everyone: Labelled) -> Iterator[tuple[Decoded, Box]]:
     """Each photo decoded, with the box of the face it is labelled for; a photo without one counts as all face."""
-    detector = chains.detectors()["MTCNN"]
+    detector = chains.every_detector()["MTCNN"]
     for path in everyone.photos:
         photo = decode.decode(path.read_bytes(), max_pixels=chains.MAX_PIXELS, want_px=640)
         height, width = photo.pixels.shape[:2]
@@ -121,11 +121,14 @@ def _filtered(pixels: Pixels, box: Box, resampling: Image.Resampling) -> Pixels:
     edges = (region.x, region.y, region.x + region.w, region.y + region.h)
     pad = 64
     padded = Image.fromarray(np.pad(pixels, ((pad, pad), (pad, pad), (0, 0))))
-    limits = (0.0, 0.0, float(padded.width), float(padded.height))
-    low = [max(a + pad, b) for a, b in zip(edges[:2], limits[:2], strict=True)]
-    high = [min(a + pad, b) for a, b in zip(edges[2:], limits[2:], strict=True)]
+    place = (
+        max(edges[0] + pad, 0.0),
+        max(edges[1] + pad, 0.0),
+        min(edges[2] + pad, float(padded.width)),
+        min(edges[3] + pad, float(padded.height)),
+    )
     side = chips.CHIP_PX
-    return chips.central(np.asarray(padded.resize((side, side), resampling, (*low, *high))), chips.WINDOW_PX)
+    return chips.central(np.asarray(padded.resize((side, side), resampling, place)), chips.WINDOW_PX)
 
 
 if __name__ == "__main__":

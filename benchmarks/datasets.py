@@ -32,7 +32,7 @@ class Labelled:
 
     def of_fold(self, fold: int) -> NDArray[np.bool_]:
         """Which photos show people of *fold*."""
-        return self.folds == fold
+        return np.equal(self.folds, fold)
 
 
 def lfw(photos_of: int | None = None) -> Labelled:

@@ -51,7 +51,7 @@ def main() -> None:
 def faces(photos: list[Path]) -> Crops:
     """The crops, through chips, of every face that is large and certain enough, (n, 160, 160, 3) uint8."""
     embedder = chains.bundle().embedder("fp32")
-    pipeline = FacePipeline(chains.detectors()["MTCNN"], embedder, max_pixels=chains.MAX_PIXELS)
+    pipeline = FacePipeline(chains.every_detector()["MTCNN"], embedder, max_pixels=chains.MAX_PIXELS)
     crops = []
     for photo in photos:
         reading = pipeline.read(photo.read_bytes(), Mode.BALANCED)

@@ -30,7 +30,7 @@ def main() -> None:
     model = chains.bundle()
     people = datasets.lfw(photos_of=60 if asked.quick else None)
     embedder = model.embedder("int8")
-    crops = chains.stored_crops(chains.detectors()["MTCNN"], embedder, people.photos)
+    crops = chains.stored_crops(chains.every_detector()["MTCNN"], embedder, people.photos)
     vectors = chains.vectors(embedder, crops)
     sizes = [size for size in SIZES if size <= len(set(people.people.tolist())) // 2]
     table, rows = measure(vectors, people.people, sizes)

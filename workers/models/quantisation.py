@@ -23,6 +23,9 @@ WIDE, NARROW = 127, 63
 """Greatest weight. Two products of 255 and 63 fit into the 16 bits in which processors without VNNI add them; two of 255
 and 127 do not, and are silently cut off there."""
 
+_LEAST_SCALE = 1e-12
+"""Of a tensor that is always zero; whatever it is divided by."""
+
 _FLOAT_OUTPUT = frozenset({"LpNormalization"})
 """Operations that take what the last product gives as it is, in float32."""
 
@@ -37,7 +40,7 @@ class Range:
     def quantised(self) -> tuple[np.float32, np.uint8]:
         """Scale and zero point with which 0..255 cover the range, zero exactly."""
         low, high = min(self.low, 0.0), max(self.high, 0.0)
-        scale = (high - low) / 255 or 1.0
+        scale = max((high - low) / 255, _LEAST_SCALE)
         return np.float32(scale), np.uint8(round(-low / scale))
 
 
