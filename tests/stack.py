@@ -10,7 +10,7 @@ import redis
 
 from services.local import ports, seaweedfs, valkey
 from services.local.instance import Instance
-from services.local.processes import Child, Program, end, wait_ready
+from services.local.processes import Child, Program, wait_ready
 from services.photos.store import PhotoStore
 from tests.postgres import Postgres
 
@@ -37,8 +37,9 @@ class Stack:
         self.end()
 
     def end(self) -> None:
-        """End every server and remove the folder."""
-        end(list(self.children.values()))
+        """End every server, without ceremony, and remove the folder."""
+        for child in self.children.values():
+            child.kill()
         if self._postgres is not None:
             self._postgres.end()
         seaweedfs.remove_sockets(self.instance.ports)
