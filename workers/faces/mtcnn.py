@@ -44,7 +44,10 @@ class Effort:
     """At most so many go to R-Net."""
 
 
-EFFORTS = {Mode.BALANCED: Effort(cap_px=640, least_face=0.04), Mode.THOROUGH: Effort(cap_px=1024, least_face=0.02)}
+EFFORTS = {
+    Mode.BALANCED: Effort(cap_px=640, least_face=0.035, factor=0.65),
+    Mode.THOROUGH: Effort(cap_px=1024, least_face=0.02, probabilities=(0.6, 0.6, 0.7)),
+}
 
 
 @dataclass(frozen=True, slots=True)
