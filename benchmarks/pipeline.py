@@ -2,9 +2,9 @@
 
     python -m benchmarks.pipeline [--json FILE] [--quick] [--peer-python PATH] [--dlib-python PATH] [--part speed|accuracy]
 
-Every figure of speed is CPU time of one process on one core. A photo is given to all in turn, once to warm up and then a
-few times; what counts for a photo is the least time of each, for a case the median over its photos; the ratio is the
-median of the photos' ratios. Peers run in processes of their own, in their own virtual environments.
+Every figure of speed is CPU time of one process on one core. Photo by photo each has its turn: once to warm up, as one is
+that has work, then a few times, of which the least counts; a case is the median over its photos, a ratio the median of the
+photos' ratios. Peers run in processes of their own, in their own virtual environments.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from benchmarks.machine import Row
 from benchmarks.peers import weights
 from benchmarks.peers.process import Peer
 
-_REPEATS = 3
+_REPEATS = 5
 _LONG_S = 1.0
 """A photo that takes a peer longer is given to it once after the warm-up."""
 
@@ -88,14 +88,11 @@ def measure(timed: Mapping[str, Timed], photos: Sequence[Path]) -> tuple[dict[st
     least = {name: np.full(len(photos), np.inf) for name in timed}
     found = dict.fromkeys(timed, 0)
     for place, photo in enumerate(photos):
-        took = {}
         for name, run in timed.items():
-            took[name], there = run(photo)
+            took_s, there = run(photo)
             found[name] += there
-        for turn in range(_REPEATS):
-            for name, run in timed.items():
-                if turn == 0 or took[name] < _LONG_S:
-                    least[name][place] = min(least[name][place], run(photo)[0])
+            repeats = _REPEATS if took_s < _LONG_S else 1
+            least[name][place] = min(run(photo)[0] for _ in range(repeats))
     return least, found
 
 

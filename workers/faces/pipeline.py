@@ -1,6 +1,7 @@
 """From a photo's bytes to chips, and from chips to vectors: decode, detect, cut, judge; embed."""
 
 import io
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from workers.faces.values import Box, Chip, Decoded, Detection, Face, Points, Ve
 _WANT_PX = {Mode.BALANCED: 640, Mode.THOROUGH: 1024}
 """Long side at least decoded: what the detectors look at."""
 
-_ENOUGH_PX = 80
+_ENOUGH_PX = 72
 """A face whose box has a mean side below this is cut from a finer decoding where the photo has one: from 72 pixels on more
 resolution was not seen to help, at 54 a point and a half of TMR is lost (docs/evaluation.md, "Resolution")."""
 
@@ -29,6 +30,8 @@ class Reading:
         self._data, self._max_pixels = data, max_pixels
         self._decoded, self._turned, self._quarter_turns = decoded, sighting.turned, sighting.quarter_turns
         self.width, self.height, self.format = decoded.width, decoded.height, decoded.format
+        self.decode_s = self.detect_s = 0.0
+        """How long the two steps took, in seconds of wall time."""
         found = sorted(sighting.detections, key=lambda detection: -detection.score)
         self._upright = tuple(_scaled(d, self._turned.scale_x, self._turned.scale_y) for d in found)
         self._back = _back(self._quarter_turns, self.width, self.height)
@@ -90,8 +93,12 @@ class FacePipeline:
         Raises:
             PhotoRefused: The bytes are no photo that can be used, with the reason.
         """
+        started = time.perf_counter()
         decoded = decode.decode(data, max_pixels=self._max_pixels, want_px=_WANT_PX[mode])
-        return Reading(data, decoded, detect.look(self.detector, decoded, mode), self._max_pixels)
+        between = time.perf_counter()
+        reading = Reading(data, decoded, detect.look(self.detector, decoded, mode), self._max_pixels)
+        reading.decode_s, reading.detect_s = between - started, time.perf_counter() - between
+        return reading
 
     def embed(self, stored: Sequence[bytes]) -> Vectors:
         """The vectors of *stored* chips (JPEG), (n, dimension) float32 of norm 1, in their order; n may be 0.
