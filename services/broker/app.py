@@ -63,6 +63,7 @@ def settings() -> dict[str, Any]:
             names.CHECK_MODEL: {"queue": names.ENROL},
             names.SWEEP: {"queue": names.MAINTENANCE},
             names.TIDY: {"queue": names.MAINTENANCE},
+            names.ORPHANS: {"queue": names.MAINTENANCE},
         },
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": False,

@@ -8,8 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.catalog import log, removals
-from services.catalog.schema import Embedding, Face, Person, Photo
+from services.catalog.schema import Embedding, Face, Person, Photo, new_id
 from services.errors import Conflict, NotFound
+
+
+def new_public_id() -> str:
+    """A public id for a face."""
+    return new_id("fac")
 
 
 def by_public_id(session: Session, collection_id: int, public_id: str) -> Face:

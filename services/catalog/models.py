@@ -75,6 +75,11 @@ def by_id(session: Session, model_id: int) -> Model:
     return found
 
 
+def live_of(session: Session, collection_id: int) -> list[int]:
+    """The models that new faces of a collection must be embedded with, as of now."""
+    return list(session.scalar(select(Collection.live_models).where(Collection.id == collection_id)) or [])
+
+
 def all_of(session: Session) -> Sequence[Model]:
     """Every model, oldest first."""
     return session.scalars(select(Model).order_by(Model.id)).all()

@@ -146,9 +146,7 @@ def page(
         .group_by(Face.person_id)
     ).all()
     first = {row[0]: (row[1], row[2]) for row in counted}
-    ids = dict(
-        session.execute(select(Face.id, Face.public_id).where(Face.id.in_([r[2] for r in counted]))).all()
-    )
+    ids = dict(session.execute(select(Face.id, Face.public_id).where(Face.id.in_([r[2] for r in counted]))).all())
     rows = []
     for person in found:
         count, face = first.get(person.id, (0, 0))

@@ -10,7 +10,7 @@ from services.errors import InvalidRequest
 PHOTOS, CHIPS, THUMBNAILS, MODELS, ARCHIVES, CHECKS = "photos", "chips", "thumbnails", "models", "archives", "checks"
 """The first part of every name; each kind can be listed by it."""
 
-_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
 
 
 def photo(collection: str | int, photo_id: str) -> str:

@@ -1,0 +1,30 @@
+"""Celery's side of ingestion, unpacking and the check of models."""
+
+from celery.app.task import Task
+
+from services.broker import names
+from services.errors import Unavailable
+from services.logs import logger
+from workers import ingestion
+from workers.tasks.process import app, here
+
+TIME_LIMIT_S = 40
+"""A task that takes longer is killed with its child; the visibility timeout is above this."""
+
+
+@app.task(
+    name=names.INGEST,
+    bind=True,
+    acks_late=True,
+    reject_on_worker_lost=True,
+    ignore_result=True,
+    time_limit=TIME_LIMIT_S,
+)
+def ingest(self: Task, item_ids: list[int]) -> None:
+    """See :func:`workers.ingestion.ingest`. Parts that are away are the sweep's business: nothing is lost."""
+    queue = (self.request.delivery_info or {}).get("routing_key") or names.BULK
+    try:
+        again = ingestion.ingest(item_ids, here().tools)
+        here().queue.ingest_alone(again, queue)
+    except Unavailable as error:
+        logger().warning("photos.put_back", items=len(item_ids), reason=error.type)

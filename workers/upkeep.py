@@ -1,0 +1,108 @@
+"""Upkeep: what was lost is sent again, what was deleted is removed, what nobody needs is forgotten."""
+
+import os
+import socket
+import time
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.broker.send import Queue
+from services.catalog import claims, faces, log, processes, removals, requests
+from services.catalog.engine import Catalog
+from services.catalog.schema import Face, Photo, now
+from services.logs import logger
+from services.photos import keys
+from services.photos.store import PhotoStore
+
+SWEEP_LIMIT = 2000
+UNCLAIMED_FOR_S = 10.0
+SHORT_QUEUE = 32
+"""While more messages than this wait, an item that nobody claimed is simply waiting its turn."""
+ORPHAN_AFTER_S = 3600.0
+_BATCH = 500
+
+
+def sweep(catalog: Catalog, queue: Queue) -> int:
+    """Send again every item whose claim expired, whose worker died, or that waits unclaimed while its queue is short.
+
+    Returns:
+        How many items were sent.
+    """
+    host = socket.gethostname()
+    depths = queue.depths()
+    with catalog.transaction() as session:
+        freed = claims.release_dead(session, host, [by for by in claims.claimants(session, host) if _runs(by)])
+        found = claims.sweep(session, SWEEP_LIMIT, unclaimed_for_s=UNCLAIMED_FOR_S)
+    sent = 0
+    for name, items in found.items():
+        if depths.get(name, 0) <= SHORT_QUEUE or set(items) & set(freed):
+            queue.ingest(items, name)
+            sent += len(items)
+    if sent:
+        logger().info("items.sent_again", items=sent, freed=len(freed))
+    return sent
+
+
+def tidy(catalog: Catalog, store: PhotoStore, *, keep_unassigned_days: int) -> None:
+    """Remove objects whose rows are gone, faces of nobody that were kept long enough, and old notes."""
+    with catalog.transaction() as session:
+        requests.prune(session)
+        processes.forget_lost(session)
+        _drop_unassigned(session, keep_unassigned_days)
+    while True:
+        with catalog.reading() as session:
+            waiting = removals.waiting(session, _BATCH)
+        if not waiting:
+            return
+        store.delete_many([removal.object_key for removal in waiting])
+        with catalog.transaction() as session:
+            removals.done(session, [removal.id for removal in waiting])
+
+
+def drop_orphans(catalog: Catalog, store: PhotoStore) -> int:
+    """Delete objects without a row that are older than an hour: a lost race whose gateway died, a chunk rolled back.
+
+    Returns:
+        How many were deleted.
+    """
+    columns = {keys.PHOTOS: Photo.object_key, keys.CHIPS: Face.chip_key, keys.THUMBNAILS: Photo.thumbnail_key}
+    before, dropped = time.time() - ORPHAN_AFTER_S, 0
+    for kind, column in columns.items():
+        old = (stored.key for stored in store.list(f"{kind}/") if stored.modified.timestamp() < before)
+        for batch in _batches(old):
+            with catalog.reading() as session:
+                known = set(session.scalars(select(column).where(column.in_(batch))))
+            orphans = [key for key in batch if key not in known]
+            store.delete_many(orphans)
+            dropped += len(orphans)
+    if dropped:
+        logger().info("objects.orphans_dropped", objects=dropped)
+    return dropped
+
+
+def _drop_unassigned(session: Session, days: int) -> None:
+    old = select(Face).where(
+        Face.person_id.is_(None), Face.chip_key.is_not(None), Face.created_at < now() - days * 86_400.0
+    )
+    for face in session.scalars(old.order_by(Face.collection_id, Face.id).limit(_BATCH)).all():
+        collection_id = face.collection_id
+        log.append(session, collection_id, faces.remove_rows(session, face))
+
+
+def _runs(claimant: str) -> bool:
+    """Whether ``host:pid`` of this host is a process that runs."""
+    pid = claimant.rpartition(":")[2]
+    return pid.isdigit() and os.path.exists(f"/proc/{pid}")  # noqa: PTH110 - a process, not a file.
+
+
+def _batches(found: Iterable[str]) -> Iterable[list[str]]:
+    batch: list[str] = []
+    for key in found:
+        batch.append(key)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
