@@ -16,9 +16,9 @@ from workers.faces.values import Box, Chip, Decoded, Detection, Face, Points, Ve
 _WANT_PX = {Mode.BALANCED: 640, Mode.THOROUGH: 1024}
 """Long side at least decoded: what the detectors look at."""
 
-_ENOUGH_PX = 72
-"""A face whose box has a mean side below this is cut from a finer decoding where the photo has one: from 72 pixels on more
-resolution was not seen to help, at 54 a point and a half of TMR is lost (docs/evaluation.md, "Resolution")."""
+_ENOUGH_PX = 96
+"""A face whose box has a mean side below this is cut from a finer decoding where the photo has one: from 94 pixels on more
+resolution was not seen to help, at 72 half a point of TMR is lost (docs/evaluation.md, "Resolution")."""
 
 _THUMBNAIL_QUALITY = 85
 

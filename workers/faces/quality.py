@@ -10,7 +10,7 @@ from workers.faces import chips
 from workers.faces.values import Detection, Pixels, Points, Quality
 
 _WEIGHTS = {"size": 0.25, "sharpness": 0.25, "pose": 0.25, "exposure": 0.10, "detector": 0.15}
-_SIZE_PX = (20.0, 80.0)
+_SIZE_PX = (20.0, 96.0)
 _SHARPNESS = (0.004, 0.05)
 _SCORE = (0.6, 0.98)
 _FLOOR = 0.01
