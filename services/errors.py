@@ -236,6 +236,12 @@ class IndexBehind(Unavailable):
     type, title, status = "index-behind", "The index is not there yet", 503
 
 
+class DiskFull(Unavailable):
+    """There is no room to take the upload in; nothing of it was kept."""
+
+    type, title, status = "disk-full", "The disk is full", 503
+
+
 # --- starting --------------------------------------------------------------------------------------------------------
 
 

@@ -45,7 +45,9 @@ class Home(Group):
 
     data: Path = Field(default=Path("data"), description="Folder of this machine's own files: catalog, store, models.")
     log_format: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
 
 
 class CatalogSettings(Group):
@@ -81,7 +83,9 @@ class Limits(Group):
     """What one request may ask of us."""
 
     max_upload_mb: PositiveInt = Field(default=20, description="Largest photo taken, in MB.")
-    max_pixels: PositiveInt = Field(default=50_000_000, description="Photos of more pixels are refused before decoding.")
+    max_pixels: PositiveInt = Field(
+        default=50_000_000, description="Photos of more pixels are refused before decoding."
+    )
     max_archive_mb: PositiveInt = Field(default=4096, description="Largest archive taken, in MB.")
     max_archive_entries: PositiveInt = Field(default=10_000, description="Most entries of one archive.")
     max_photos_per_request: PositiveInt = Field(default=64, description="Most photos of one request.")
@@ -105,7 +109,9 @@ class IndexSettings(Group):
 
     index_backend: Literal["faiss", "milvus"] = Field(default="faiss", description="The engine behind the index.")
     index_device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where FAISS searches.")
-    index_memory_mb: PositiveInt = Field(default=4096, description="Replicas are dropped by least recent use above this.")
+    index_memory_mb: PositiveInt = Field(
+        default=4096, description="Replicas are dropped by least recent use above this."
+    )
     index_poll_s: PositiveFloat = Field(default=0.5, description="A lost wake-up costs at most this.")
 
 
@@ -128,7 +134,9 @@ class GatewaySettings(Group):
 class ClientSettings(Group):
     """What the command line talks to."""
 
-    url: str | None = Field(default=None, description="The service; else data/instance.json, else http://127.0.0.1:8000.")
+    url: str | None = Field(
+        default=None, description="The service; else data/instance.json, else http://127.0.0.1:8000."
+    )
     api_key: SecretStr | None = Field(default=None, description="The key to show; else the one in data/instance.json.")
 
 
@@ -197,7 +205,9 @@ class Environment:
 
 
 def _is_secret(field: str) -> bool:
-    return any("SecretStr" in str(group.model_fields[field].annotation) for group in GROUPS if field in group.model_fields)
+    return any(
+        "SecretStr" in str(group.model_fields[field].annotation) for group in GROUPS if field in group.model_fields
+    )
 
 
 def _secret_from(name: str, path: Path) -> str:

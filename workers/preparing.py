@@ -126,9 +126,9 @@ def _look(work: Work, existing: Face | None, data: bytes | None, pipeline: FaceP
     except PhotoRefused as error:
         return Prepared(work, Outcome("rejected", error.reason, str(error)), existing=existing)
     found = len(reading.detections)
-    detail = f"{found} faces; the largest central one was taken." if found > 1 and len(cuts) == 1 else None
+    note = f"{found} faces; the largest central one was taken." if found > 1 and len(cuts) == 1 else None
     look = Look(reading, pipeline.detector.rule, chosen, cuts, {i: new_id("fac") for i in cuts})
-    return Prepared(work, Outcome("done", detail=detail, faces=found), look, existing)
+    return Prepared(work, Outcome("done", detail=note, faces=found), look, existing)
 
 
 def _choose(reading: Reading, work: Work, existing: Face | None) -> int:

@@ -4,10 +4,11 @@ import secrets
 from collections.abc import Sequence
 
 from sqlalchemy import Select, func, select
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from services.catalog.engine import upsert
-from services.catalog.schema import Collection, Face, Model, Person, Photo
+from services.catalog.schema import Collection, Face, Item, Job, LogEntry, Model, Person, Photo
 from services.errors import Conflict, NotFound
 
 DEFAULT = "default"
@@ -58,6 +59,15 @@ def create(session: Session, name: str) -> Collection:
     if session.scalar(select(Collection.id).where(Collection.name == name)) is not None:
         raise Conflict(f"There is a collection {name} already.")
     return ensure(session, name)
+
+
+def delete(session: Session, collection: Collection) -> None:
+    """Delete an empty collection with its log and its jobs."""
+    of_it = select(Job.id).where(Job.collection_id == collection.id)
+    session.execute(sql_delete(Item).where(Item.job_id.in_(of_it)))
+    session.execute(sql_delete(Job).where(Job.collection_id == collection.id))
+    session.execute(sql_delete(LogEntry).where(LogEntry.collection_id == collection.id))
+    session.execute(sql_delete(Collection).where(Collection.id == collection.id))
 
 
 def counts(session: Session, collection_id: int) -> dict[str, int]:

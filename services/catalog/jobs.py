@@ -116,14 +116,13 @@ def add_item(
     return item
 
 
-def open_for_more(session: Session, job: Job) -> None:
-    """See that items may still be added.
+def open_for_items(job: Job) -> None:
+    """See that items may still be added; *job* was read under a lock.
 
     Raises:
-        Conflict: The job was closed or cancelled.
+        Conflict: The job was cancelled, or an import was closed.
     """
-    session.refresh(job)
-    if job.closed or job.cancelled:
+    if job.cancelled or (job.kind == "import" and job.closed):
         raise Conflict(f"Job {job.public_id} takes no more photos: it was closed. Open a new import.")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import time
 from collections.abc import Sequence
 
 from sqlalchemy import or_, select, update
@@ -22,7 +23,7 @@ def issue(
     scopes: Sequence[str],
     *,
     collections: Sequence[str] | None = None,
-    expires_at: float | None = None,
+    expires_in_days: float | None = None,
     secret: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key; *secret* only where it was chosen elsewhere (the bootstrap key of a container).
@@ -46,7 +47,7 @@ def issue(
         sha256=_hash(secret),
         scopes=list(scopes),
         collections=None if collections is None else list(collections),
-        expires_at=expires_at,
+        expires_at=None if expires_in_days is None else now() + expires_in_days * 86_400.0,
     )
     session.add(key)
     session.flush()
@@ -68,6 +69,11 @@ def check(session: Session, secret: str) -> ApiKey:
     if found is None:
         raise Unauthorized("The API key is unknown, revoked or expired.")
     return found
+
+
+def is_stale(key: ApiKey) -> bool:
+    """Whether the time of last use is worth writing again; by this machine's clock, which is near enough."""
+    return key.used_at is None or key.used_at < time.time() - _USED_EVERY_S
 
 
 def touch(session: Session, key: ApiKey) -> None:

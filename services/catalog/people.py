@@ -154,6 +154,12 @@ def page(
     return rows
 
 
+def row_of(session: Session, person: Person) -> PersonRow:
+    """One person as lists show them."""
+    count, first = session.execute(select(func.count(), func.min(Face.id)).where(Face.person_id == person.id)).one()
+    return PersonRow(person, count, session.scalar(select(Face.public_id).where(Face.id == first)))
+
+
 def change(
     session: Session,
     person: Person,

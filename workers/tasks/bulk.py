@@ -5,7 +5,7 @@ from celery.app.task import Task
 from services.broker import names
 from services.errors import Unavailable
 from services.logs import logger
-from workers import ingestion
+from workers import admission, ingestion
 from workers.tasks.process import app, here
 
 TIME_LIMIT_S = 40
@@ -28,3 +28,12 @@ def ingest(self: Task, item_ids: list[int]) -> None:
         here().queue.ingest_alone(again, queue)
     except Unavailable as error:
         logger().warning("photos.put_back", items=len(item_ids), reason=error.type)
+
+
+@app.task(name=names.CHECK_MODEL, acks_late=True, ignore_result=True, time_limit=TIME_LIMIT_S)
+def check_model(model_id: int) -> None:
+    """See :func:`workers.admission.admit`."""
+    try:
+        admission.admit(model_id, here().tools.catalog, here().tools.store)
+    except Unavailable as error:
+        logger().warning("model.not_checked", reason=error.type)

@@ -1,0 +1,147 @@
+"""The gateway: a Flask application put together from its resources. ``of_process`` is what gunicorn calls."""
+
+import secrets
+from pathlib import Path
+
+from flask import Response, g, request
+from flask_openapi import Info, OpenAPI
+
+from services.broker.app import celery_app
+from services.broker.requests import Asking, Waking
+from services.broker.send import Queue
+from services.catalog import keys
+from services.catalog.engine import Catalog
+from services.errors import ColegaError
+from services.gateway import (
+    auth,
+    collections,
+    events,
+    faces,
+    health,
+    imports,
+    jobs,
+    keyring,
+    metrics,
+    models,
+    openapi,
+    people,
+    photos,
+    problems,
+    search,
+    status,
+    uploads,
+    verify,
+)
+from services.gateway.doors import Gateway
+from services.logs import configure, logger
+from services.photos.store import PhotoStore
+from services.settings import (
+    BrokerSettings,
+    CatalogSettings,
+    Environment,
+    GatewaySettings,
+    Home,
+    Limits,
+    PhotoStoreSettings,
+)
+from services.version import __version__
+
+RESOURCES = (
+    search.resource,
+    verify.resource,
+    people.resource,
+    photos.resource,
+    faces.resource,
+    imports.resource,
+    jobs.resource,
+    events.resource,
+    collections.resource,
+    models.resource,
+    keyring.resource,
+    status.resource,
+)
+
+
+def create_app(gateway: Gateway) -> OpenAPI:
+    """The application over what *gateway* has open. Nothing is connected before the first request."""
+    app = OpenAPI(
+        __name__,
+        info=Info(title="colega", version=__version__, description="Which colleague is this?"),
+        security_schemes={"key": {"type": "http", "scheme": "bearer"}},
+        validation_error_callback=problems.invalid,
+        validation_error_model=openapi.Problem,
+        doc_prefix="/docs",
+        doc_url="/openapi.json",
+        static_folder=None,
+    )
+    app.request_class = uploads.UploadRequest
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.extensions["colega"] = gateway
+    app.before_request(_number_request)
+    app.before_request(auth.check)
+    app.before_request(uploads.bound)
+    app.after_request(_finish)
+    app.teardown_request(uploads.forget)
+    problems.register(app)
+    for resource in RESOURCES:
+        app.register_api(resource)
+    health.register(app)
+    metrics.register(app)
+    openapi.register(app)
+    return app
+
+
+def of_process() -> OpenAPI:
+    """The application by this process's settings.
+
+    Raises:
+        InvalidSettings: A setting cannot be used.
+    """
+    environment = Environment.of_process()
+    home = environment.load(Home)
+    configure(home)
+    catalog_settings = environment.load(CatalogSettings)
+    broker_url = environment.load(BrokerSettings).broker_url.get_secret_value()
+    celery = celery_app(broker_url)
+    settings = environment.load(GatewaySettings)
+    gateway = Gateway(
+        catalog=Catalog(catalog_settings.catalog_url.get_secret_value(), busy_s=catalog_settings.catalog_busy_s),
+        store=PhotoStore.of(environment.load(PhotoStoreSettings)),
+        queue=Queue(broker_url, celery),
+        asking=Asking(broker_url, celery),
+        waking=Waking(broker_url),
+        limits=environment.load(Limits),
+        settings=settings,
+        data=home.data,
+        spool=uploads.make_spool(home.data),
+    )
+    if settings.bootstrap_key_file is not None:
+        _take_bootstrap_key(gateway, settings.bootstrap_key_file)
+    return create_app(gateway)
+
+
+def _take_bootstrap_key(gateway: Gateway, path: Path) -> None:
+    """Make the key in *path* the first admin key; one that is there already is left alone, and so is any other."""
+    secret = path.read_text(encoding="utf-8").strip()
+    with gateway.catalog.transaction() as session:
+        if not keys.has_admin(session):
+            keys.issue(session, "bootstrap", ["admin"], secret=secret)
+            return
+        try:
+            keys.check(session, secret)
+        except ColegaError:
+            logger().warning("key.bootstrap_refused", reason="another admin key exists")
+
+
+def _number_request() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    sane = 8 <= len(given) <= 64 and all(c.isalnum() or c in "-_" for c in given) and given.isascii()
+    g.request_id = given if sane else secrets.token_hex(8)
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    metrics.count(response)
+    return response

@@ -1,0 +1,121 @@
+"""How a resource is written: what the gateway has open, and doors that say which scope they need."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Any, TypeVar, cast
+
+from flask import current_app, g
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from services.broker.requests import Asking, Waking
+from services.broker.send import Queue
+from services.catalog import collections
+from services.catalog.engine import Catalog
+from services.catalog.schema import ApiKey, Collection
+from services.errors import NotFound
+from services.photos.store import PhotoStore
+from services.settings import GatewaySettings, Limits
+
+SCOPES: dict[str, str] = {}
+"""Which scope each endpoint needs, by its Flask name. What is not here and not public is refused."""
+
+IN_MEMORY: set[str] = set()
+"""Endpoints whose photos are looked at and forgotten: they are never written to a file."""
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass
+class Gateway:
+    """What one gateway process has open."""
+
+    catalog: Catalog
+    store: PhotoStore
+    queue: Queue
+    asking: Asking
+    waking: Waking
+    limits: Limits
+    settings: GatewaySettings
+    data: Path
+    spool: Path
+    searches: BoundedSemaphore = field(init=False)
+    streams: BoundedSemaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.searches = BoundedSemaphore(self.limits.max_searches)
+        self.streams = BoundedSemaphore(self.limits.event_streams)
+
+
+def gateway() -> Gateway:
+    """What this process has open."""
+    return cast("Gateway", current_app.extensions["colega"])
+
+
+def key() -> ApiKey:
+    """The key of the request."""
+    return cast("ApiKey", g.key)
+
+
+class Taken(BaseModel):
+    """What a request may carry; what is not named here is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class InCollection(Taken):
+    """Every endpoint takes the collection."""
+
+    collection: str = Field(default=collections.DEFAULT, max_length=64, description="Whom it is about.")
+
+
+class Page(InCollection):
+    """How lists page."""
+
+    limit: int = Field(default=50, ge=1, le=500)
+    cursor: str | None = Field(default=None, max_length=1024, description="`next_cursor` of the page before.")
+
+
+class Resource(APIBlueprint):
+    """A blueprint whose doors name the scope they need and whether photos stay in memory."""
+
+    def __init__(self, name: str, about: str) -> None:
+        super().__init__(
+            name, f"services.gateway.{name}", url_prefix="/v1", abp_tags=[Tag(name=name, description=about)]
+        )
+
+    def door(
+        self,
+        method: str,
+        rule: str,
+        scope: str,
+        *,
+        in_memory: bool = False,
+        **documented: Any,  # noqa: ANN401 - flask-openapi's
+    ) -> Callable[[_F], _F]:
+        """A route. *scope* is checked before anything of the request's body is read."""
+
+        def opened(function: _F) -> _F:
+            endpoint = f"{self.name}.{function.__name__}"
+            SCOPES[endpoint] = scope
+            if in_memory:
+                IN_MEMORY.add(endpoint)
+            add = getattr(self, method)
+            return cast("_F", add(rule, security=[{"key": []}], **documented)(function))
+
+        return opened
+
+
+def collection_of(session: Session, name: str) -> Collection:
+    """The collection of a request.
+
+    Raises:
+        NotFound: There is none, or the key may not touch it: one cannot be told from the other.
+    """
+    allowed = key().collections
+    if allowed is not None and name not in allowed:
+        raise NotFound("collection", name)
+    return collections.by_name(session, name)

@@ -1,0 +1,96 @@
+"""Metrics for Prometheus at ``/metrics``: how requests go, and how full and far everything is. No names, no ids."""
+
+import time
+from collections.abc import Iterator
+
+from flask import Flask, Response, current_app, g, request
+from flask.typing import ResponseReturnValue
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from services.catalog import jobs, processes
+from services.errors import ColegaError
+from services.gateway.doors import SCOPES, Gateway
+
+_LATENCY = "colega_request_seconds"
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Meters:
+    """The meters of one gateway process."""
+
+    def __init__(self, mine: Gateway) -> None:
+        self.registry = CollectorRegistry()
+        self.seconds = Histogram(
+            _LATENCY, "Time to answer.", ["endpoint", "method"], buckets=_BUCKETS, registry=self.registry
+        )
+        self.requests = Counter(
+            "colega_requests", "Answers by status.", ["endpoint", "method", "status"], registry=self.registry
+        )
+        self.registry.register(_State(mine))
+
+
+class _State:
+    """What catalog and broker say at the moment of asking; what is away is left out."""
+
+    def __init__(self, mine: Gateway) -> None:
+        self._mine = mine
+
+    def collect(self) -> Iterator[Metric]:
+        depths = GaugeMetricFamily("colega_queue_messages", "Messages that wait.", labels=["queue"])
+        running = GaugeMetricFamily("colega_processes", "Processes seen lately.", labels=["kind"])
+        lag = GaugeMetricFamily(
+            "colega_replica_lag_entries", "Log entries not applied yet.", labels=["process", "model"]
+        )
+        rejected = GaugeMetricFamily("colega_items_rejected", "Items that were rejected.", labels=["reason"])
+        try:
+            for queue, depth in self._mine.queue.depths().items():
+                depths.add_metric([queue], depth)
+        except ColegaError:
+            pass
+        try:
+            with self._mine.catalog.reading() as session:
+                found, reasons = processes.running(session), jobs.rejected_by_reason(session)
+            kinds = [process.kind for process in found]
+            for kind in sorted(set(kinds)):
+                running.add_metric([kind], kinds.count(kind))
+            for process in found:
+                for replica in process.details.get("replicas", []):
+                    lag.add_metric([process.id, str(replica["model"])], replica["lag"])
+            for reason, count in reasons.items():
+                rejected.add_metric([reason], count)
+        except ColegaError:
+            pass
+        yield from (depths, running, lag, rejected)
+
+
+def register(app: Flask) -> None:
+    """Add ``/metrics`` to *app* and time its requests."""
+    app.extensions["colega_meters"] = Meters(app.extensions["colega"])
+    app.before_request(_start)
+    app.add_url_rule("/metrics", "metrics", show)
+    SCOPES["metrics"] = "read"
+
+
+def show() -> ResponseReturnValue:
+    """The meters of this process, and what catalog and broker say."""
+    text = generate_latest(_meters().registry)
+    return Response(text, mimetype="text/plain", content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def count(response: Response) -> None:
+    """Note how a request went."""
+    endpoint = request.endpoint or "none"
+    meters = _meters()
+    meters.requests.labels(endpoint, request.method, str(response.status_code)).inc()
+    if (started := g.get("started")) is not None:
+        meters.seconds.labels(endpoint, request.method).observe(time.perf_counter() - started)
+
+
+def _start() -> None:
+    g.started = time.perf_counter()
+
+
+def _meters() -> Meters:
+    meters: Meters = current_app.extensions["colega_meters"]
+    return meters

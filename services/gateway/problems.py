@@ -1,0 +1,71 @@
+"""Problems: the only place where an error becomes HTTP. RFC 9457."""
+
+from flask import Flask, Response, g, jsonify, request
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from services.errors import ColegaError, InvalidRequest, PhotoRefused, Rejection, Unauthorized, Unavailable
+from services.logs import logger
+
+_OF_FLASK = {
+    404: ("no-such-path", "There is nothing at this path"),
+    405: ("method-not-allowed", "This path does not take that method"),
+    415: ("unsupported-media-type", "The body is of a type that is not taken here"),
+}
+
+
+def register(app: Flask) -> None:
+    """Answer every error of *app* as a problem."""
+    app.register_error_handler(ColegaError, of_error)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def of_error(error: ColegaError) -> Response:
+    """An error of ours as HTTP."""
+    response = _problem(error.type, error.title, error.status, str(error))
+    if isinstance(error, Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="colega"'
+    return response
+
+
+def invalid(error: ValidationError) -> Response:
+    """A request that pydantic refused: the first thing that is wrong, without repeating what was sent."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    return of_error(InvalidRequest(f"{where}: {first['msg']}."))
+
+
+def _of_http(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value] # Made by `invalid`.
+    if error.code == 413:
+        limit = (request.max_content_length or 0) // 2**20
+        detail = f"The request is larger than the {limit} MB that are taken here. Send less, or scale photos down."
+        return of_error(PhotoRefused(Rejection.TOO_LARGE, detail))
+    kind, title = _OF_FLASK.get(error.code or 500, ("bad-request", error.name))
+    return _problem(kind, title, error.code or 500, error.description or title)
+
+
+def _unforeseen(error: Exception) -> Response:
+    logger(request=g.get("request_id")).error("request.failed", path=request.path, exc_info=error)
+    return _problem(
+        ColegaError.type, ColegaError.title, 500, "This is a fault of colega's; the log has it under this request's id."
+    )
+
+
+def _problem(kind: str, title: str, status: int, detail: str) -> Response:
+    body = {
+        "type": f"/problems/{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+        "request_id": g.get("request_id"),
+    }
+    response = jsonify(body)
+    response.status_code = status
+    response.content_type = "application/problem+json"
+    return response

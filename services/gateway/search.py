@@ -1,0 +1,262 @@
+"""Search: who is in a photo. The catalog has the last word on who each face is."""
+
+import array
+import base64
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from flask_openapi import FileStorage
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.broker.requests import Answer, Search
+from services.catalog import collections, faces, models
+from services.catalog.schema import Collection, Model
+from services.errors import Conflict, TooManyRequests
+from services.gateway import answers, problems, thresholds, uploads
+from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
+
+MORE_THAN_ASKED = 5
+"""Persons asked for beyond *k*: some may be gone by the time the catalog is asked."""
+
+resource = Resource("search", "Who is this?")
+
+
+class SearchQuery(InCollection):
+    """How to search."""
+
+    k: int = Field(default=5, ge=1, le=100, description="How many of the nearest persons to list for each face.")
+    threshold: float | None = Field(
+        default=None, ge=-1, le=1, allow_inf_nan=False, description="Accept from this cosine."
+    )
+    fmr: float | None = Field(default=None, gt=0, lt=1, description="Accept at this false-match rate.")
+    fpir: float | None = Field(
+        default=None, gt=0, lt=1, description="Accept at this false-positive identification rate."
+    )
+    after: int | None = Field(default=None, ge=0, lt=2**63, description="Reflect the log up to this sequence number.")
+    mode: Literal["balanced", "thorough"] = "balanced"
+    unique: bool = Field(default=True, description="Name one person at most once in a photo.")
+
+
+class SearchForm(BaseModel):
+    """The photo, as multipart/form-data. It is looked at in memory and forgotten."""
+
+    model_config = ConfigDict(extra="forbid")
+    photo: FileStorage
+
+
+class FaceBody(Taken):
+    """Instead of a photo: a face that is kept."""
+
+    face_id: str = Field(max_length=64)
+
+
+class Match(BaseModel):
+    """One of the nearest persons."""
+
+    person: answers.PersonRef
+    similarity: float = Field(description="The person's score: the cosine with the mean of their faces.")
+    accepted: bool
+    fmr: float | None = Field(description="Null until the collection is calibrated.")
+    face_id: str = Field(description="Their most similar face.")
+    photo_id: str
+
+
+class FoundFace(BaseModel):
+    """A face of the photo and the nearest persons."""
+
+    box: answers.BoxOut | None
+    landmarks: list[list[float]] | None
+    score: float | None
+    quality: float | None
+    decision: Literal["match", "unknown"]
+    matches: list[Match]
+
+
+class SearchOut(BaseModel):
+    """Who is in the photo."""
+
+    model: str
+    variant: str | None
+    sequence: int
+    threshold: float
+    took_ms: dict[str, float]
+    faces: list[FoundFace]
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """What a search goes by, read at its start."""
+
+    collection: Collection
+    model: Model
+    detector: str | None
+    """Digest of the detector's file."""
+    people: int
+
+
+@resource.door("post", "/search", "search", in_memory=True, responses={200: SearchOut})
+def search(query: SearchQuery) -> ResponseReturnValue:
+    """Who is in a photo (multipart `photo`), or whom a kept face is like (JSON `{"face_id": …}`)."""
+    mine = gateway()
+    gallery = gallery_of(query.collection)
+    threshold = thresholds.for_search(
+        gallery.model.details.get("thresholds", {}),
+        gallery.people,
+        threshold=query.threshold,
+        fmr=query.fmr,
+        fpir=query.fpir,
+    )
+    asked = Search(gallery.collection.id, gallery.model.id, query.k + MORE_THAN_ASKED, query.after)
+    if request.is_json:
+        try:
+            face_id = FaceBody.model_validate(request.get_json()).face_id
+        except ValidationError as error:
+            return problems.invalid(error)
+        vector = vector_of(gallery, face_id)
+        with admitted():
+            answer = mine.asking.search(
+                [vector], asked, model=gallery.model.digest, timeout_s=mine.limits.search_timeout_s
+            )
+    else:
+        photo = uploads.query_photo()
+        with admitted():
+            answer = mine.asking.look(
+                [photo],
+                mode=query.mode,
+                detector=gallery.detector,
+                model=gallery.model.digest,
+                search=asked,
+                timeout_s=mine.limits.search_timeout_s,
+            )
+    return {
+        "model": answer["model"],
+        "variant": answer["variant"],
+        "sequence": answer["sequence"],
+        "threshold": threshold,
+        "took_ms": timings(answer),
+        "faces": _named(answer, query.k, threshold, unique=query.unique),
+    }
+
+
+def gallery_of(name: str) -> Gallery:
+    """The collection with the model and detector that it uses now.
+
+    Raises:
+        Conflict: It has no model yet.
+    """
+    with gateway().catalog.reading() as session:
+        collection = collection_of(session, name)
+        if collection.model_id is None:
+            raise Conflict("This collection has no model yet: the workers have not been prepared.")
+        model = models.by_id(session, collection.model_id)
+        detector = None if collection.detector_id is None else models.by_id(session, collection.detector_id).digest
+        return Gallery(collection, model, detector, collections.enrolled(session, collection.id))
+
+
+@contextmanager
+def admitted() -> Iterator[None]:
+    """A place among the searches that go on at once; so what lies in the broker is bounded.
+
+    Raises:
+        TooManyRequests: All places are taken, and none got free in a while.
+    """
+    places = gateway().searches
+    if not places.acquire(timeout=gateway().limits.search_timeout_s / 2):
+        raise TooManyRequests("Too many searches at once. Try again in a moment.", retry_after_s=1)
+    try:
+        yield
+    finally:
+        places.release()
+
+
+def vector_of(gallery: Gallery, face_id: str) -> str:
+    """The vector of a kept face under the gallery's model, as base64 of float32.
+
+    Raises:
+        NotFound, Conflict: There is no such face, or only its box was kept.
+    """
+    with gateway().catalog.reading() as session:
+        face = faces.by_public_id(session, gallery.collection.id, face_id)
+        held = faces.vectors(session, [face.id], gallery.model.id).get(face.id)
+    if held is None:
+        raise Conflict("Only box and score were kept of this face; it has no embedding to search with.")
+    return base64.b64encode(floats(held).tobytes()).decode()
+
+
+def floats(half: bytes) -> "array.array[float]":
+    """float16 bytes as an array of float32, of norm 1 again."""
+    numbers = struct.unpack(f"<{len(half) // 2}e", half)
+    norm = math.sqrt(sum(n * n for n in numbers)) or 1.0
+    return array.array("f", (n / norm for n in numbers))
+
+
+def timings(answer: Answer) -> dict[str, float]:
+    """Milliseconds of each step that was measured, and of all of them."""
+    took = {step: round(ms, 2) for step, ms in answer["took_ms"].items()}
+    return {**took, "total": round(sum(took.values()), 2)}
+
+
+def _named(answer: Answer, k: int, threshold: float, *, unique: bool) -> list[dict[str, Any]]:
+    """The faces of an answer with the persons that their hits are now, by the catalog."""
+    found = answer["photos"][0]["faces"]
+    with gateway().catalog.reading() as session:
+        known = faces.by_ids(session, {hit["face"] for hits in answer["hits"] for hit in hits})
+    listed = [_still_true(hits, known) for hits in answer["hits"]]
+    taken = _owners(listed, threshold) if unique else {}
+    rows = []
+    for place, (face, matches) in enumerate(zip(found, listed, strict=True)):
+        mine = [m for m in matches if taken.get(m["person"]["id"], place) == place][:k]
+        accepted = [{**match, "accepted": match["similarity"] >= threshold} for match in mine]
+        rows.append(
+            {
+                "box": answers.box_out(face["box"]) if "box" in face else None,
+                "landmarks": face.get("landmarks"),
+                "score": face.get("score"),
+                "quality": face["quality"]["value"] if "quality" in face else None,
+                "decision": "match" if accepted and accepted[0]["accepted"] else "unknown",
+                "matches": accepted,
+            }
+        )
+    return rows
+
+
+def _still_true(hits: Sequence[Mapping[str, Any]], known: Mapping[int, Any]) -> list[dict[str, Any]]:
+    """Hits whose face is still there and still that person's."""
+    rows = []
+    for hit in hits:
+        face, photo, person = known.get(hit["face"], (None, None, None))
+        if person is not None and person.id == hit["person"]:
+            rows.append(
+                {
+                    "person": answers.person_ref(person),
+                    "similarity": round(hit["similarity"], 6),
+                    "fmr": None,
+                    "face_id": face.public_id,
+                    "photo_id": photo.public_id,
+                }
+            )
+    return rows
+
+
+def _owners(listed: Sequence[Sequence[Mapping[str, Any]]], threshold: float) -> dict[str, int]:
+    """Which face of the photo keeps each person that several faces would be named as: the most similar one.
+
+    Pairs at or above the threshold are dealt out by falling similarity; a face and a person count once.
+    """
+    pairs = sorted(
+        ((m["similarity"], place, m["person"]["id"]) for place, matches in enumerate(listed) for m in matches),
+        key=lambda pair: (-pair[0], pair[1]),
+    )
+    owners: dict[str, int] = {}
+    named: set[int] = set()
+    for similarity, place, person in pairs:
+        if similarity >= threshold and person not in owners and place not in named:
+            owners[person] = place
+            named.add(place)
+    return owners

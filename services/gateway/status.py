@@ -1,0 +1,83 @@
+"""Status: what runs, how full and how far everything is. Each part that is away says so; the others still tell."""
+
+import shutil
+from typing import Any
+
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
+
+from services.catalog import collections, jobs, models, processes
+from services.catalog.schema import Removal
+from services.errors import ColegaError
+from services.gateway.answers import time_of
+from services.gateway.doors import Gateway, Resource, gateway
+from services.gateway.health import checks
+from services.version import __version__
+
+resource = Resource("status", "What runs, and how far it is")
+
+
+@resource.door("get", "/status", "read")
+def show() -> ResponseReturnValue:
+    """Processes, queues, collections with their heads and replicas, models and variants, disk."""
+    mine = gateway()
+    told: dict[str, Any] = {"version": __version__, "checks": checks(mine), "disk": _disk(mine)}
+    try:
+        told["queues"] = mine.queue.depths()
+    except ColegaError as error:
+        told["queues"] = {"error": str(error)}
+    try:
+        told |= _catalog(mine)
+    except ColegaError as error:
+        told["catalog"] = {"error": str(error)}
+    return told
+
+
+def _catalog(mine: Gateway) -> dict[str, Any]:
+    with mine.catalog.reading() as session:
+        found = processes.running(session)
+        names = {model.id: model for model in models.all_of(session)}
+        galleries = [
+            {
+                "name": c.name,
+                "head": c.head,
+                "model": names[c.model_id].name if c.model_id is not None else None,
+                "detector": names[c.detector_id].name if c.detector_id is not None else "mtcnn",
+                **collections.counts(session, c.id),
+                "replicas": [
+                    {
+                        "process": p.id,
+                        "sequence": r["sequence"],
+                        "lag": max(c.head - r["sequence"], 0),
+                        "faces": r["faces"],
+                    }
+                    for p in found
+                    for r in p.details.get("replicas", [])
+                    if r["collection"] == c.id
+                ],
+            }
+            for c in collections.all_of(session)
+        ]
+        return {
+            "collections": galleries,
+            "processes": [
+                {
+                    "id": p.id,
+                    "kind": p.kind,
+                    "host": p.host,
+                    "pid": p.pid,
+                    "seen_at": time_of(p.seen_at),
+                    "variants": sorted({e["variant"] for e in p.details.get("embedders", [])}),
+                    "detectors": p.details.get("detectors", []),
+                }
+                for p in found
+            ],
+            "rejected": jobs.rejected_by_reason(session),
+            "removals_waiting": session.scalar(select(func.count()).select_from(Removal)) or 0,
+            "catalog": {"backend": mine.catalog.url.get_backend_name()},
+        }
+
+
+def _disk(mine: Gateway) -> dict[str, int]:
+    usage = shutil.disk_usage(mine.data if mine.data.exists() else ".")
+    return {"free_mb": usage.free // 2**20, "total_mb": usage.total // 2**20}

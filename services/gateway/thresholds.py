@@ -1,0 +1,65 @@
+"""Thresholds until a collection is calibrated: from the table that the model brings, for the gallery's size.
+
+A decision is taken at a false-positive identification rate, not at a fixed cosine: what would name 1 stranger in 1,000
+against one person names 19 in 100 against 420 (docs/evaluation.md, "Thresholds").
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.errors import InvalidRequest
+
+DEFAULT_FPIR = 0.05
+
+
+def for_search(
+    table: Mapping[str, Any],
+    people: int,
+    *,
+    threshold: float | None = None,
+    fmr: float | None = None,
+    fpir: float | None = None,
+) -> float:
+    """The similarity from which a search accepts.
+
+    Args:
+        table: The model's ``thresholds``: ``fpir`` maps a rate to rows of (people, threshold, FNIR), ``fmr`` a rate to a
+            threshold.
+        people: How many are enrolled.
+        threshold: A cosine, taken as it is.
+        fmr: A false-match rate of the table.
+        fpir: A false-positive identification rate of the table; 5 % where nothing is said.
+
+    Raises:
+        InvalidRequest: More than one was given, or a rate that the table does not have.
+    """
+    if sum(given is not None for given in (threshold, fmr, fpir)) > 1:
+        raise InvalidRequest("Give one of threshold, fmr and fpir.")
+    if threshold is not None:
+        return threshold
+    if fmr is not None:
+        return float(_of_rate(table.get("fmr", {}), fmr, "fmr"))
+    return _for_gallery(_of_rate(table.get("fpir", {}), DEFAULT_FPIR if fpir is None else fpir, "fpir"), people)
+
+
+def _of_rate(table: Mapping[str, Any], rate: float, name: str) -> Any:  # noqa: ANN401 - a row or a number
+    for key, found in table.items():
+        if math.isclose(float(key), rate, rel_tol=1e-6):
+            return found
+    known = ", ".join(sorted(table, key=float)) or "none"
+    raise InvalidRequest(f"{name}: without a calibration of this collection these rates are known: {known}.")
+
+
+def _for_gallery(rows: Sequence[Sequence[float]], people: int) -> float:
+    """Along the logarithm of the gallery's size between the table's sizes; beyond its end with the last slope."""
+    sizes = [math.log(row[0]) for row in rows]
+    levels = [float(row[1]) for row in rows]
+    at = math.log(max(people, 1))
+    if at <= sizes[0] or len(rows) == 1:
+        return levels[0]
+    right = next((i for i, size in enumerate(sizes) if size >= at), len(sizes) - 1)
+    slope = (levels[right] - levels[right - 1]) / (sizes[right] - sizes[right - 1])
+    if at > sizes[-1]:
+        slope = max(slope, 0.0)
+    return min(levels[right] + slope * (at - sizes[right]), 1.0)

@@ -1,0 +1,151 @@
+"""Verify: are these the same person? And detect: where are the faces?"""
+
+import array
+import base64
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, Field, ValidationError
+
+from services.broker.requests import Answer, Search
+from services.catalog import people
+from services.errors import InvalidRequest, NotFound, PhotoRefused, Rejection
+from services.gateway import answers, problems, thresholds, uploads
+from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
+from services.gateway.search import Gallery, SearchQuery, admitted, gallery_of, timings, vector_of
+
+DEFAULT_FMR = 0.001
+
+resource = Resource("verify", "Are these the same person? Where are the faces?")
+
+
+class VerifyQuery(InCollection):
+    """From which similarity two faces count as the same person."""
+
+    threshold: float | None = Field(default=None, ge=-1, le=1, allow_inf_nan=False)
+    fmr: float | None = Field(default=None, gt=0, lt=1, description="A false-match rate; 0.001 where nothing is said.")
+
+
+class Faces(Taken):
+    """Two kept faces."""
+
+    face_id_a: str = Field(max_length=64)
+    face_id_b: str = Field(max_length=64)
+
+
+class VerifyOut(BaseModel):
+    """How alike they are."""
+
+    similarity: float
+    same: bool
+    threshold: float
+    fmr: float | None
+    model: str
+
+
+class DetectedFace(BaseModel):
+    """A face without an identity."""
+
+    box: answers.BoxOut
+    landmarks: list[list[float]]
+    score: float
+    quality: float
+
+
+class DetectOut(BaseModel):
+    """The faces of a photo, best score first."""
+
+    width: int
+    height: int
+    took_ms: dict[str, float]
+    faces: list[DetectedFace]
+
+
+@resource.door("post", "/verify", "search", in_memory=True, responses={200: VerifyOut})
+def compare(query: VerifyQuery) -> ResponseReturnValue:
+    """Two photos (`a`, `b`), a photo and a person (`photo`, `person_id`), or two kept faces (JSON).
+
+    Of a photo with several faces the largest central one counts.
+    """
+    gallery = gallery_of(query.collection)
+    if request.is_json:
+        try:
+            wanted = Faces.model_validate(request.get_json())
+        except ValidationError as error:
+            return problems.invalid(error)
+        similarity = _dot(vector_of(gallery, wanted.face_id_a), vector_of(gallery, wanted.face_id_b))
+    elif person_id := request.form.get("person_id"):
+        similarity = _with_person(gallery, uploads.query_photo(), person_id)
+    else:
+        answer = _look(gallery, [uploads.query_photo("a"), uploads.query_photo("b")], model=gallery.model.digest)
+        similarity = _dot(_chosen(answer, 0, "a"), _chosen(answer, 1, "b"))
+    fmr = DEFAULT_FMR if query.fmr is None and query.threshold is None else query.fmr
+    table = gallery.model.details.get("thresholds", {})
+    threshold = thresholds.for_search(table, gallery.people, threshold=query.threshold, fmr=fmr)
+    return {
+        "similarity": round(similarity, 6),
+        "same": similarity >= threshold,
+        "threshold": threshold,
+        "fmr": None,
+        "model": gallery.model.digest,
+    }
+
+
+@resource.door("post", "/detect", "search", in_memory=True, responses={200: DetectOut})
+def detect(query: SearchQuery) -> ResponseReturnValue:
+    """Where the faces of a photo are, without asking who they are."""
+    answer = _look(gallery_of(query.collection), [uploads.query_photo()], model=None, mode=query.mode)
+    photo = answer["photos"][0]
+    found = [
+        {
+            "box": answers.box_out(face["box"]),
+            "landmarks": face["landmarks"],
+            "score": face["score"],
+            "quality": face["quality"]["value"],
+        }
+        for face in photo["faces"]
+    ]
+    return {"width": photo["width"], "height": photo["height"], "took_ms": timings(answer), "faces": found}
+
+
+def _look(gallery: Gallery, photos: list[bytes], *, model: str | None, mode: str = "balanced") -> Answer:
+    with admitted():
+        return gateway().asking.look(
+            photos,
+            mode=mode,
+            detector=gallery.detector,
+            model=model,
+            search=None,
+            timeout_s=gateway().limits.search_timeout_s,
+        )
+
+
+def _with_person(gallery: Gallery, photo: bytes, person_id: str) -> float:
+    """The person's score against the largest central face of *photo*, by the one definition of a score."""
+    with gateway().catalog.reading() as session:
+        person = people.by_public_id(session, collection_of(session, gallery.collection.name).id, person_id)
+        enrolled = bool(people.faces_of(session, person))
+    if not enrolled:
+        raise NotFound("enrolled face of person", person_id)
+    answer = _look(gallery, [photo], model=gallery.model.digest)
+    vector = _chosen(answer, 0, "photo")
+    asked = Search(gallery.collection.id, gallery.model.id, 1, person=person.id)
+    timeout_s = gateway().limits.search_timeout_s
+    [hits] = gateway().asking.search([vector], asked, model=gallery.model.digest, timeout_s=timeout_s)["hits"]
+    if not hits:
+        raise NotFound("enrolled face of person", person_id)
+    return float(hits[0]["similarity"])
+
+
+def _chosen(answer: Answer, place: int, field: str) -> str:
+    photo = answer["photos"][place]
+    if photo["chosen"] is None:
+        raise PhotoRefused(Rejection.NO_FACE, f"{field}: no face was found, upright or turned.")
+    return str(photo["faces"][photo["chosen"]]["vector"])
+
+
+def _dot(a: str, b: str) -> float:
+    first, second = array.array("f", base64.b64decode(a)), array.array("f", base64.b64decode(b))
+    if len(first) != len(second):
+        raise InvalidRequest("The two faces were embedded by different models.")
+    return max(-1.0, min(1.0, sum(x * y for x, y in zip(first, second, strict=True))))
