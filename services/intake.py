@@ -10,11 +10,12 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services import formats
 from services.catalog import jobs, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Item, Job, Person, Photo, new_id
 from services.errors import PhotoRefused, Rejection
-from services.photos import formats, keys
+from services.photos import keys
 from services.photos.store import PhotoStore
 
 TRIED_AGAIN = {
@@ -36,7 +37,7 @@ class Upload:
     size_bytes: int
     sha256: str
     head: bytes
-    """Its first :data:`services.photos.formats.HEAD_BYTES` bytes."""
+    """Its first :data:`services.formats.HEAD_BYTES` bytes."""
     refused: PhotoRefused | None = None
     """Why it is not taken, where its receiver knows already."""
 

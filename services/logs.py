@@ -29,6 +29,7 @@ def configure(settings: Home) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # Its retries are ours to report.
     logging.basicConfig(
         level=max(level, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
     )

@@ -8,7 +8,7 @@ import os
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -40,7 +40,7 @@ class Tools:
     store: PhotoStore
     models: Registry
     waking: Waking
-    name: str = f"{socket.gethostname()}:{os.getpid()}"
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     """Who claims, as ``host:pid``."""
     passed: Callable[[str], None] = lambda moment: None  # noqa: ARG005
     """Told of each moment that is passed, so that a test can end the process there."""

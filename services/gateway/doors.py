@@ -101,6 +101,7 @@ class Resource(APIBlueprint):
         def opened(function: _F) -> _F:
             endpoint = f"{self.name}.{function.__name__}"
             SCOPES[endpoint] = scope
+            function.__annotations__.pop("return", None)  # Flask's type for it cannot be evaluated outside Flask.
             if in_memory:
                 IN_MEMORY.add(endpoint)
             add = getattr(self, method)

@@ -10,12 +10,12 @@ from pydantic import BaseModel, Field
 from services.catalog import jobs, people, photos
 from services.catalog.schema import Job
 from services.errors import BrokerUnavailable, InvalidRequest, NotFound
+from services.formats import MEDIA_TYPES
 from services.gateway import answers, uploads
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 from services.intake import Label, Upload, take
 from services.intake import Taken as TakenIn
 from services.logs import logger
-from services.photos.formats import MEDIA_TYPES
 
 ENROL_AT_MOST = 8
 """Requests of no more photos than this go before imports."""

@@ -16,10 +16,10 @@ from typing import IO
 from flask import Request, g, request
 from werkzeug.datastructures import FileStorage
 
+from services import formats
 from services.errors import DiskFull, InvalidRequest, PhotoRefused, Rejection
 from services.gateway.doors import IN_MEMORY, gateway
 from services.intake import Upload
-from services.photos import formats
 
 _ARCHIVES = {"imports.create"}
 _FORM_FIELDS_BYTES = 1_000_000

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from services import formats
 from services.errors import PhotoRefused, Rejection
-from services.photos import formats
 
 NOT_TAKEN = {
     ".ico",
