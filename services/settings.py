@@ -189,6 +189,10 @@ class Environment:
                 raise InvalidSettings(f"There is no setting {name}. Did you mean {near[0]}?")
         return cls(values)
 
+    def names(self, field: str) -> bool:
+        """Whether a setting was given."""
+        return field in self._values
+
     def load(self, group: type[_G]) -> _G:
         """Build one group.
 

@@ -5,7 +5,7 @@ from celery.app.task import Task
 from services.broker import names
 from services.errors import Unavailable
 from services.logs import logger
-from workers import admission, ingestion
+from workers import admission, ingestion, unpacking
 from workers.tasks.process import app, here
 
 TIME_LIMIT_S = 40
@@ -37,3 +37,12 @@ def check_model(model_id: int) -> None:
         admission.admit(model_id, here().tools.catalog, here().tools.store)
     except Unavailable as error:
         logger().warning("model.not_checked", reason=error.type)
+
+
+@app.task(name=names.UNPACK, acks_late=False, ignore_result=True, time_limit=3600)
+def unpack(job_id: int) -> None:
+    """See :func:`workers.unpacking.unpack`. Acknowledged at once: an archive may take longer than a message is waited for."""
+    try:
+        unpacking.unpack(job_id, here().tools.catalog, here().tools.store, here().queue, here().limits)
+    except Unavailable as error:
+        logger().warning("archive.postponed", reason=error.type)

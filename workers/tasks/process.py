@@ -59,6 +59,7 @@ class Here:
     queue: Queue
     kind: str
     retention: Retention
+    limits: Limits
 
 
 _here: Here | None = None
@@ -81,7 +82,7 @@ def open_here(kind: str, passed: Callable[[str], None] | None = None) -> Here:
     folder = models_folder()
     registry = Registry(catalog, store, folder, variant=computing.variant, max_pixels=limits.max_pixels)
     tools = Tools(catalog, store, registry, Waking(broker_url), passed=passed or (lambda _: None))
-    return Here(tools, Answering(broker_url), Queue(broker_url), kind, environment.load(Retention))
+    return Here(tools, Answering(broker_url), Queue(broker_url), kind, environment.load(Retention), limits)
 
 
 def models_folder() -> Path:

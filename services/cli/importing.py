@@ -1,0 +1,232 @@
+"""Importing: files in, each with one line of report; resumable because what is there already is only counted."""
+
+import csv
+import hashlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services import formats
+from services.cli.client import Client, Document, ServiceError
+from services.errors import InvalidRequest, PhotoRefused, Rejection
+from services.sources import entries, layouts
+from services.sources.entries import MANIFEST, Entry
+from services.sources.layouts import Layout, Shown
+
+IN_FLIGHT = 4
+PHOTOS_A_REQUEST = 16
+BYTES_A_REQUEST = 8 * 2**20
+_POLL_S = 0.3
+SKIPPED = {Rejection.HIDDEN_OR_SYSTEM_FILE}
+
+OnProgress = Callable[[int, int, float | None], None]
+"""Told how many of how many ended, and at what rate."""
+
+
+@dataclass(slots=True)
+class Line:
+    """What became of one file."""
+
+    path: str
+    person: str = ""
+    status: str = "queued"
+    reason: str = ""
+    detail: str = ""
+    photo_id: str = ""
+    faces: int | None = None
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What became of all files, in the order they were found."""
+
+    job: str
+    lines: list[Line] = field(default_factory=list)
+
+    def counted(self) -> Counter[str]:
+        """How many ended how; files of an operating system are skipped, not rejected."""
+        return Counter("skipped" if line.reason in SKIPPED else line.status for line in self.lines)
+
+    def summary(self) -> Document:
+        """Counts by end, and of the rejected by reason."""
+        counted = self.counted()
+        ends = {end: counted.get(end, 0) for end in ("done", "duplicate", "cancelled", "rejected", "skipped", "queued")}
+        rejected = [line for line in self.lines if line.status == "rejected" and line.reason not in SKIPPED]
+        several = sum(1 for line in self.lines if line.status == "done" and (line.faces or 0) > 1)
+        reasons = Counter(line.reason for line in rejected)
+        return {"job": self.job, "files": len(self.lines), **ends, "reasons": dict(reasons), "several_faces": several}
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Photos of one person, to be sent in one request."""
+
+    shown: Shown
+    photos: list[tuple[Line, bytes]] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.photos) >= PHOTOS_A_REQUEST or sum(len(data) for _, data in self.photos) >= BYTES_A_REQUEST
+
+
+def run(
+    client: Client,
+    source: Path,
+    *,
+    layout: Layout = Layout.AUTO,
+    faces: str = "largest",
+    wait_for_end: bool = True,
+    on_progress: OnProgress = lambda ended, total, rate: None,  # noqa: ARG005
+) -> Outcomes:
+    """Enrol the people in *source*: a directory, an archive, or a CSV manifest whose paths are relative to it.
+
+    Raises:
+        PhotoRefused: An archive as a whole cannot be read.
+        InvalidRequest: The layout does not fit the source.
+        ServiceError, Unreachable: The service refused or is away for long.
+    """
+    folder, manifest = _manifest(source)
+    with entries.opened(folder) as found:
+        listed = list(_listed(found, named_by=source if source != folder else None))
+        photos = [entry for entry in listed if entry.refused is None]
+        if manifest is None and layout in {Layout.AUTO, Layout.MANIFEST}:
+            own = next((entry for entry in photos if entry.path == MANIFEST), None)
+            manifest = own.read() if own is not None else None
+        labels = layouts.labels(layout, [entry.path for entry in photos], manifest)
+        listed = [entry for entry in listed if entry.path != MANIFEST or labels.layout is not Layout.MANIFEST]
+        outcomes = Outcomes(client.imports.open(str(source), faces=faces, expected=len(photos)))
+        outcomes.lines = [Line(entry.path) for entry in listed]
+        _send(client, outcomes, listed, labels, on_progress)
+    missing = set(labels.rows) - {entry.path for entry in listed}
+    for path in sorted(missing):
+        detail = Rejection.UNSAFE_PATH if entries.judged(path) else Rejection.MISSING_FILE
+        outcomes.lines.append(Line(path, labels.rows[path].person, "rejected", detail.value))
+    client.imports.close(outcomes.job)
+    if wait_for_end:
+        _wait(client, outcomes, on_progress)
+    return outcomes
+
+
+def write_report(outcomes: Outcomes, path: Path) -> None:
+    """One line a file: ``path,person,status,reason,photo_id,faces``. Names stand as they are; open it as text, not formulas."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "person", "status", "reason", "photo_id", "faces"])
+        for line in outcomes.lines:
+            faces = "" if line.faces is None else line.faces
+            writer.writerow([line.path, line.person, line.status, line.reason, line.photo_id, faces])
+
+
+def _manifest(source: Path) -> tuple[Path, bytes | None]:
+    """The folder of a CSV manifest and its bytes; *source* itself for everything else."""
+    if source.is_file() and source.suffix.lower() == ".csv":
+        return source.resolve().parent, source.read_bytes()
+    return source, None
+
+
+def _listed(found: Iterator[Entry], *, named_by: Path | None) -> Iterator[Entry]:
+    for entry in found:
+        if named_by is None or entry.path != named_by.name:
+            yield entry
+
+
+def _send(
+    client: Client, outcomes: Outcomes, listed: Sequence[Entry], labels: layouts.Labels, on_progress: OnProgress
+) -> None:
+    """Read, judge and send every file; a bounded number of requests is under way at any time."""
+    under_way: set[Future[None]] = set()
+    sent = 0
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        for batch in _batches(listed, outcomes.lines, labels):
+            if len(under_way) >= 2 * IN_FLIGHT:
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+            under_way.add(pool.submit(_upload, client, outcomes.job, batch))
+            sent += len(batch.photos)
+            on_progress(sent, len(listed), None)
+        for future in under_way:
+            future.result()
+
+
+def _batches(listed: Sequence[Entry], lines: Sequence[Line], labels: layouts.Labels) -> Iterator[_Batch]:
+    batch: _Batch | None = None
+    seen: dict[tuple[str, str], str] = {}
+    for entry, line in zip(listed, lines, strict=True):
+        try:
+            shown, data = _judge(entry, line, labels)
+        except (PhotoRefused, InvalidRequest) as refused:
+            reason = refused.reason if isinstance(refused, PhotoRefused) else Rejection.INVALID_NAME
+            line.status, line.reason, line.detail = "rejected", reason.value, str(refused)
+            continue
+        twin = seen.setdefault((hashlib.sha256(data).hexdigest(), shown.external_id or shown.person), line.path)
+        if twin != line.path:
+            line.status, line.detail = "duplicate", f"The same photo as {twin}."
+            continue
+        if batch is None or batch.shown != shown or batch.is_full:
+            if batch is not None:
+                yield batch
+            batch = _Batch(shown)
+        batch.photos.append((line, data))
+    if batch is not None:
+        yield batch
+
+
+def _judge(entry: Entry, line: Line, labels: layouts.Labels) -> tuple[Shown, bytes]:
+    """Whom a file shows, and its bytes.
+
+    Raises:
+        PhotoRefused: It is not sent.
+    """
+    if entry.refused is not None:
+        raise entry.refused
+    shown = labels.of(entry.path)
+    line.person = shown.person
+    if not shown.person.strip():
+        raise PhotoRefused(Rejection.INVALID_NAME, "The person has no name.")
+    data = entry.read()
+    formats.require(entry.path, data[: formats.HEAD_BYTES])
+    return shown, data
+
+
+def _upload(client: Client, job: str, batch: _Batch) -> None:
+    shown = batch.shown
+    label = {"person": shown.person} | ({"external_id": shown.external_id} if shown.external_id else {})
+    # The name that is sent is the one that the report is matched by.
+    try:
+        taken = client.imports.upload(job, [(line.path, data) for line, data in batch.photos], label)
+    except ServiceError as error:
+        if error.status not in {413, 422}:
+            raise
+        kind = str(error.problem.get("type", "")).rpartition("/photo-")[2].replace("-", "_")
+        for line, _ in batch.photos:  # The label cannot be a name, or the photos are too large together.
+            line.status, line.reason = "rejected", kind if kind in set(Rejection) else Rejection.INVALID_NAME.value
+            line.detail = str(error)
+        return
+    for (line, _), told in zip(batch.photos, taken, strict=True):
+        line.status, line.reason = told["status"], told["reason"] or ""
+        line.photo_id = told["photo_id"] or ""
+
+
+def _wait(client: Client, outcomes: Outcomes, on_progress: OnProgress) -> None:
+    """Wait for the job's end and fill in how each photo ended."""
+    for pause_s in itertools.chain((0.05, 0.1, 0.2), itertools.repeat(_POLL_S)):
+        progress = client.jobs.show(outcomes.job)
+        ended = sum(progress[end] for end in ("done", "duplicate", "cancelled", "rejected"))
+        on_progress(ended, progress["total"], progress["rate"])
+        if progress["state"] in {"done", "cancelled"}:
+            break
+        time.sleep(pause_s)
+    by_name = {line.path: line for line in outcomes.lines}
+    by_photo = {line.photo_id: line for line in outcomes.lines if line.photo_id}
+    for item in client.jobs.items(outcomes.job):
+        # A name with quotes or line breaks comes back escaped.
+        line = by_name.get(item["name"]) or by_photo.get(item["photo_id"] or "")
+        if line is not None:
+            line.status, line.reason = item["status"], item["reason"] or ""
+            line.detail, line.faces = item["detail"] or "", item["faces"]
+            line.photo_id = item["photo_id"] or ""

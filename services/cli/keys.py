@@ -1,0 +1,72 @@
+"""``keys``."""
+
+from typing import Annotated
+
+import typer
+
+from services.cli import terminal
+from services.cli.main import Json
+from services.local import offline
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to *app*."""
+    keys = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
+    keys.command("create")(create)
+    keys.command("list")(list_keys)
+    keys.command("revoke")(revoke)
+    app.add_typer(keys, name="keys")
+
+
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")],
+    scope: Annotated[list[str], typer.Option(help="search, enrol, read, manage, train or admin; may be repeated.")],
+    offline_: Annotated[bool, typer.Option("--offline", help="In the catalog itself, without a gateway.")] = False,
+    days: Annotated[float | None, typer.Option(help="Until it expires.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key. It is shown once."""
+    if offline_:
+        secret = offline.create_key(context.obj.environment, name, scope)
+        made = {"name": name, "scopes": scope, "secret": secret}
+    else:
+        with context.obj.client() as client:
+            made = client.keys.create(name, scope, **({} if days is None else {"expires_in_days": days}))
+    if as_json:
+        terminal.document(made)
+    else:
+        terminal.say(str(made["secret"]))
+        terminal.complain("This key is shown once and kept nowhere.")
+
+
+def list_keys(context: typer.Context, as_json: Json = False) -> None:
+    """Every key, revoked ones included."""
+    with context.obj.client() as client:
+        found = client.keys.list()
+    if as_json:
+        terminal.document(list(found))
+        return
+    rows = [
+        [
+            k["name"],
+            ", ".join(k["scopes"]),
+            (k["used_at"] or "never")[:19],
+            "revoked" if k["revoked_at"] else "in force",
+            k["id"],
+        ]
+        for k in found
+    ]
+    terminal.table(["key", "scopes", "last used", "state", "id"], rows)
+
+
+def revoke(
+    context: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY_ID")], as_json: Json = False
+) -> None:
+    """End a key now and for good."""
+    with context.obj.client() as client:
+        ended = client.keys.revoke(key)
+    if as_json:
+        terminal.document(ended)
+    else:
+        terminal.say(f"{ended['name']} is revoked.")

@@ -1,0 +1,98 @@
+"""``up``, ``import`` and ``migrate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli import importing, terminal
+from services.cli.main import Collection, Context, Exit, Json, existing
+from services.local import offline
+from services.local import up as local_up
+from services.settings import Home
+from services.sources.layouts import Layout
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to *app*."""
+    app.command("up")(up)
+    app.command("import")(import_photos)
+    app.command("migrate")(migrate)
+
+
+def up(
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Option(help="Folder of this machine's own files.", metavar="DIR")] = None,
+    port: Annotated[int | None, typer.Option(help="Of the service; else 8000 or the next that is free.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="A directory of people to import.", metavar="DIR")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that compute; else one a core.", min=1)] = None,
+) -> None:
+    """Start the whole service on this machine and serve until Ctrl-C."""
+    home: Context = context.obj
+    folder = data or home.environment.load(Home).data
+    raise typer.Exit(local_up.run(folder, port, existing(photos) if photos is not None else None, workers))
+
+
+def import_photos(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="A directory, zip, tar or CSV manifest.")],
+    layout: Annotated[Layout, typer.Option(help="How the source says whom its photos show.")] = Layout.AUTO,
+    faces: Annotated[
+        str, typer.Option(help="Of a photo with several faces: largest, all (the rest for review) or reject.")
+    ] = "largest",
+    report: Annotated[Path | None, typer.Option(help="Write a CSV with one line a file.", metavar="FILE.csv")] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when all is sent.")] = False,
+    collection: Collection = "default",
+    as_json: Json = False,
+) -> None:
+    """Enrol the people in PATH, named by directory, by file name, or by a manifest.
+
+    Of a photo with several faces the largest central one is taken. Stop it when you like; started again, it goes on where
+    it was, and nothing is imported twice.
+    """
+    if faces not in {"largest", "all", "reject"}:
+        raise typer.BadParameter("--faces is largest, all or reject.")
+    bar = terminal.progress()
+    with context.obj.client(collection) as client, bar:
+        task = bar.add_task("importing", total=None, rate="")
+
+        def on_progress(ended: int, total: int, rate: float | None) -> None:
+            told = f"{rate:.0f}/s" if rate else ""
+            bar.update(task, completed=ended, total=total, rate=told)
+
+        outcomes = importing.run(
+            client, existing(source), layout=layout, faces=faces, wait_for_end=not no_wait, on_progress=on_progress
+        )
+    if report is not None:
+        importing.write_report(outcomes, report)
+    summary = outcomes.summary()
+    if as_json:
+        terminal.document(summary)
+    else:
+        _show(outcomes)
+    raise typer.Exit(Exit.SOME_REJECTED if summary["rejected"] else Exit.OK)
+
+
+def migrate(context: typer.Context, as_json: Json = False) -> None:
+    """Bring the catalog's schema to the present version; needs no running gateway."""
+    revision = offline.migrate(context.obj.environment)
+    if as_json:
+        terminal.document({"revision": revision})
+    else:
+        terminal.say(f"The catalog is at revision {revision}.")
+
+
+def _show(outcomes: importing.Outcomes) -> None:
+    summary = outcomes.summary()
+    ends = ("done", "duplicate", "rejected", "skipped", "cancelled", "queued")
+    terminal.table(["files>", *(f"{end}>" for end in ends)], [[summary["files"], *(summary[end] for end in ends)]])
+    if summary["several_faces"]:
+        terminal.say(
+            f"{summary['several_faces']} photos show several faces; the largest central one was taken of each."
+        )
+    rejected = [line for line in outcomes.lines if line.status == "rejected" and line.reason not in importing.SKIPPED]
+    if rejected:
+        shown = [(line.path, line.person, line.reason, line.detail) for line in rejected[:20]]
+        terminal.table(["rejected file", "person", "reason", "detail"], shown)
+        if len(rejected) > 20:
+            terminal.say(f"… and {len(rejected) - 20} more. --report FILE.csv lists all.")
