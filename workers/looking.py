@@ -10,7 +10,7 @@ from workers.faces.detect import Mode, largest_central
 from workers.faces.pipeline import FacePipeline
 from workers.faces.values import Face
 from workers.models.registry import Registry
-from workers.searching import encoded
+from workers.vectors import encoded
 
 
 def look(ask: Ask, broker: Answering, models: Registry) -> None:

@@ -1,20 +1,18 @@
 """Searching: vectors in, ranked persons out, from the replica of exactly the model that made the vectors."""
 
-import base64
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from index import ranking
 from index.follower import Follower
-from index.protocol import Head, Log, Vectors
+from index.protocol import Head, Log
 from index.ranking import Ranked
 from index.replica import Replica
 from services.broker.requests import Ask, Query
 from services.errors import ColegaError, IndexBehind, NotFound
+from workers.vectors import vectors_of
 
 _BYTES_A_FACE = 1400  # A float16 vector of 512 and what the dictionaries keep beside it.
 
@@ -122,17 +120,6 @@ def answer(query: Query, replicas: Replicas, dimension: int) -> Outcome:
         return Outcome(answer={**given, "took_ms": {**query.answer["took_ms"], "search": took_ms}})
     except ColegaError as error:
         return Outcome(error=error)
-
-
-def vectors_of(encoded: Sequence[str], dimension: int) -> Vectors:
-    """Vectors from base64 of little-endian float32, as (n, dimension) float32."""
-    raw = b"".join(base64.b64decode(vector) for vector in encoded)
-    return np.frombuffer(raw, "<f4").reshape(len(encoded), -1 if encoded else dimension).astype(np.float32)
-
-
-def encoded(vector: Vectors) -> str:
-    """One vector, (d,) float32, as :func:`vectors_of` reads it."""
-    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
 
 
 def _told(found: Sequence[Ranked]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Unpacking: an archive that was uploaded becomes items of its import, each judged like an upload of its own."""
 
 import hashlib
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from sqlalchemy import select
 
 from services import formats, intake
 from services.broker.send import Queue
-from services.catalog import jobs
+from services.catalog import jobs, processes
 from services.catalog.engine import Catalog
 from services.catalog.schema import Item, Job
 from services.errors import ColegaError, InvalidRequest, PhotoRefused, Rejection
@@ -21,6 +22,8 @@ from services.sources import entries, layouts
 from services.sources.entries import MANIFEST, Entry
 from services.sources.layouts import Labels, Layout
 
+LEASE_S = 60.0
+
 
 def unpack(job_id: int, catalog: Catalog, store: PhotoStore, queue: Queue, limits: Limits) -> None:
     """Take in what is in a job's archive, close the job, and remove the archive.
@@ -31,9 +34,10 @@ def unpack(job_id: int, catalog: Catalog, store: PhotoStore, queue: Queue, limit
     Raises:
         Unavailable: Catalog, store or broker are away; run it again.
     """
-    with catalog.reading() as session:
+    holder = secrets.token_hex(8)
+    with catalog.transaction() as session:
         job = session.get_one(Job, job_id)
-        if job.closed:
+        if job.closed or not processes.acquire(session, f"unpack:{job_id}", holder, LEASE_S):
             return
         there = set(session.scalars(select(Item.name).where(Item.job_id == job_id)))
     key = keys.archive(job.public_id)
@@ -43,7 +47,7 @@ def unpack(job_id: int, catalog: Catalog, store: PhotoStore, queue: Queue, limit
             file.writelines(store.stream(key))
         failed: str | None = None
         try:
-            _take_all(job, archive, there, catalog, store, queue, limits)
+            _take_all(job, archive, there, catalog, store, queue, limits, holder)
         except (PhotoRefused, InvalidRequest) as refused:
             failed = f"{refused.reason.value}: {refused}" if isinstance(refused, PhotoRefused) else str(refused)
     with catalog.transaction() as session:
@@ -55,7 +59,14 @@ def unpack(job_id: int, catalog: Catalog, store: PhotoStore, queue: Queue, limit
 
 
 def _take_all(
-    job: Job, archive: Path, there: set[str], catalog: Catalog, store: PhotoStore, queue: Queue, limits: Limits
+    job: Job,
+    archive: Path,
+    there: set[str],
+    catalog: Catalog,
+    store: PhotoStore,
+    queue: Queue,
+    limits: Limits,
+    holder: str,
 ) -> None:
     bounds = entries.Limits(limits.max_archive_entries, limits.max_upload_mb * 2**20, limits.max_archive_mb * 2**20)
     with entries.opened(archive, bounds) as found:
@@ -66,6 +77,9 @@ def _take_all(
             Layout(job.layout), [e.path for e in photos], None if manifest is None else manifest.read()
         )
         for number, entry in enumerate(listed):
+            if number % 50 == 0:
+                with catalog.transaction() as session:
+                    processes.acquire(session, f"unpack:{job.id}", holder, LEASE_S)
             if entry.path[:1024] not in there and not (entry is manifest and labels.layout is Layout.MANIFEST):
                 _take(job, entry, labels, archive.with_name(f"entry-{number}"), catalog, store, queue)
         for path in sorted(set(labels.rows) - {entry.path for entry in listed} - there):

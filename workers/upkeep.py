@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.broker import names
 from services.broker.send import Queue
-from services.catalog import claims, faces, log, processes, removals, requests
+from services.catalog import claims, faces, jobs, log, processes, removals, requests
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Photo, now
 from services.logs import logger
@@ -35,6 +36,10 @@ def sweep(catalog: Catalog, queue: Queue) -> int:
     with catalog.transaction() as session:
         freed = claims.release_dead(session, host, [by for by in claims.claimants(session, host) if _runs(by)])
         found = claims.sweep(session, SWEEP_LIMIT, unclaimed_for_s=UNCLAIMED_FOR_S)
+        archives = jobs.to_unpack(session, older_than_s=UNCLAIMED_FOR_S)
+    if depths.get(names.BULK, 0) <= SHORT_QUEUE:
+        for job_id in archives:
+            queue.unpack(job_id)  # Whoever unpacks it already holds a lease, and a second one leaves at once.
     sent = 0
     for name, items in found.items():
         if depths.get(name, 0) <= SHORT_QUEUE or set(items) & set(freed):

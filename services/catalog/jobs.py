@@ -132,6 +132,12 @@ def close(session: Session, job: Job) -> None:
     session.flush()
 
 
+def to_unpack(session: Session, *, older_than_s: float) -> list[int]:
+    """Imports whose archive was taken and not unpacked to its end; who does it now holds a lease."""
+    waiting = select(Job.id).where(Job.archive, Job.closed.is_(False), Job.created_at < now() - older_than_s)
+    return list(session.scalars(waiting.order_by(Job.id)))
+
+
 def cancel(session: Session, job: Job) -> int:
     """End what has not ended, and close the job. Returns how many items that were.
 

@@ -226,6 +226,8 @@ class Job(Row):
     """``enrol`` or ``bulk``."""
     faces: Mapped[str] = mapped_column(String(16), default="largest")
     """``largest``, ``all`` or ``reject``: what to do with a labelled photo of several faces."""
+    archive: Mapped[bool] = mapped_column(default=False)
+    """Its photos come in an archive that a worker unpacks."""
     layout: Mapped[str] = mapped_column(String(16), default="auto")
     """How an archive says whom its photos show."""
     expected: Mapped[int | None]

@@ -60,6 +60,7 @@ def create(query: InCollection) -> ResponseReturnValue:
             expected=wanted.expected,
         )
         job.layout = wanted.layout
+        job.archive = archive is not None
     if archive is not None:
         assert isinstance(archive.stream, Spooled)
         gateway().store.put(keys.archive(job.public_id), archive.stream.path)

@@ -113,6 +113,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=1024), nullable=False),
         sa.Column("queue", sa.String(length=16), nullable=False),
         sa.Column("faces", sa.String(length=16), nullable=False),
+        sa.Column("archive", sa.Boolean(), nullable=False),
         sa.Column("layout", sa.String(length=16), nullable=False),
         sa.Column("expected", sa.Integer(), nullable=True),
         sa.Column("closed", sa.Boolean(), nullable=False),
