@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from services import formats
 from services.cli.client import Client, Document, ServiceError
@@ -21,7 +21,8 @@ IN_FLIGHT = 4
 PHOTOS_A_REQUEST = 16
 BYTES_A_REQUEST = 8 * 2**20
 _POLL_S = 0.3
-SKIPPED = {Rejection.HIDDEN_OR_SYSTEM_FILE}
+_PHOTO_NAMES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
+_OTHER_FILES = {Rejection.NOT_AN_IMAGE, Rejection.UNSUPPORTED_FORMAT, Rejection.EMPTY}
 
 OnProgress = Callable[[int, int, float | None], None]
 """Told how many of how many ended, and at what rate."""
@@ -48,14 +49,14 @@ class Outcomes:
     lines: list[Line] = field(default_factory=list)
 
     def counted(self) -> Counter[str]:
-        """How many ended how; files of an operating system are skipped, not rejected."""
-        return Counter("skipped" if line.reason in SKIPPED else line.status for line in self.lines)
+        """How many ended how."""
+        return Counter(line.status for line in self.lines)
 
     def summary(self) -> Document:
         """Counts by end, and of the rejected by reason."""
         counted = self.counted()
         ends = {end: counted.get(end, 0) for end in ("done", "duplicate", "cancelled", "rejected", "skipped", "queued")}
-        rejected = [line for line in self.lines if line.status == "rejected" and line.reason not in SKIPPED]
+        rejected = [line for line in self.lines if line.status == "rejected"]
         several = sum(1 for line in self.lines if line.status == "done" and (line.faces or 0) > 1)
         reasons = Counter(line.reason for line in rejected)
         return {"job": self.job, "files": len(self.lines), **ends, "reasons": dict(reasons), "several_faces": several}
@@ -161,7 +162,8 @@ def _batches(listed: Sequence[Entry], lines: Sequence[Line], labels: layouts.Lab
             shown, data = _judge(entry, line, labels)
         except (PhotoRefused, InvalidRequest) as refused:
             reason = refused.reason if isinstance(refused, PhotoRefused) else Rejection.INVALID_NAME
-            line.status, line.reason, line.detail = "rejected", reason.value, str(refused)
+            status = "skipped" if _is_no_photo(entry.path, reason) else "rejected"
+            line.status, line.reason, line.detail = status, reason.value, str(refused)
             continue
         twin = seen.setdefault((hashlib.sha256(data).hexdigest(), shown.external_id or shown.person), line.path)
         if twin != line.path:
@@ -184,13 +186,20 @@ def _judge(entry: Entry, line: Line, labels: layouts.Labels) -> tuple[Shown, byt
     """
     if entry.refused is not None:
         raise entry.refused
+    data = entry.read()
+    formats.require(entry.path, data[: formats.HEAD_BYTES])
     shown = labels.of(entry.path)
     line.person = shown.person
     if not shown.person.strip():
         raise PhotoRefused(Rejection.INVALID_NAME, "The person has no name.")
-    data = entry.read()
-    formats.require(entry.path, data[: formats.HEAD_BYTES])
     return shown, data
+
+
+def _is_no_photo(path: str, reason: Rejection) -> bool:
+    """Whether a file is passed over rather than rejected: nobody meant it to be a photo."""
+    if reason is Rejection.HIDDEN_OR_SYSTEM_FILE:
+        return True
+    return reason in _OTHER_FILES and PurePosixPath(path).suffix.lower() not in _PHOTO_NAMES
 
 
 def _upload(client: Client, job: str, batch: _Batch) -> None:
@@ -221,11 +230,12 @@ def _wait(client: Client, outcomes: Outcomes, on_progress: OnProgress) -> None:
         if progress["state"] in {"done", "cancelled"}:
             break
         time.sleep(pause_s)
-    by_name = {line.path: line for line in outcomes.lines}
+    # By both first: an archive may have one name twice. A name with quotes or line breaks comes back escaped.
+    by_both = {(line.path, line.photo_id): line for line in outcomes.lines}
     by_photo = {line.photo_id: line for line in outcomes.lines if line.photo_id}
     for item in client.jobs.items(outcomes.job):
-        # A name with quotes or line breaks comes back escaped.
-        line = by_name.get(item["name"]) or by_photo.get(item["photo_id"] or "")
+        photo_id = item["photo_id"] or ""
+        line = by_both.get((item["name"], photo_id)) or by_photo.get(photo_id)
         if line is not None:
             line.status, line.reason = item["status"], item["reason"] or ""
             line.detail, line.faces = item["detail"] or "", item["faces"]

@@ -76,6 +76,6 @@ def _watched(client: Client, job_id: str) -> Document:
 
 
 def _table(found: list[Document]) -> None:
-    ends = ("total", "done", "duplicate", "rejected", "cancelled")
-    rows = [[j["id"], j["kind"], j["state"], *(j[end] for end in ends), (j["created_at"] or "")[:19]] for j in found]
-    terminal.table(["job", "kind", "state", *(f"{end}>" for end in ends), "created"], rows)
+    ends = ("total", "done", "duplicate", "rejected")
+    rows = [[j["id"], j["state"], *(j[end] for end in ends), j["created_at"][5:16].replace("T", " ")] for j in found]
+    terminal.table(["job", "state", *(f"{end}>" for end in ends), "created"], rows)

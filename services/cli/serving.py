@@ -90,7 +90,7 @@ def _show(outcomes: importing.Outcomes) -> None:
         terminal.say(
             f"{summary['several_faces']} photos show several faces; the largest central one was taken of each."
         )
-    rejected = [line for line in outcomes.lines if line.status == "rejected" and line.reason not in importing.SKIPPED]
+    rejected = [line for line in outcomes.lines if line.status == "rejected"]
     if rejected:
         shown = [(line.path, line.person, line.reason, line.detail) for line in rejected[:20]]
         terminal.table(["rejected file", "person", "reason", "detail"], shown)

@@ -7,15 +7,32 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-out = Console(highlight=False, markup=False, emoji=False)
+_WIDTH_OF_FILES = 160
+
+out = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+_FOLDED = {
+    "name",
+    "person",
+    "detail",
+    "nearest colleague",
+    "rejected file",
+    "rejected",
+    "meaning",
+    "value",
+    "default",
+    "licence",
+}
+"""Columns whose text may be long; the others are read at a glance or copied, and never folded."""
 
 
 def plain(value: object) -> str:
@@ -26,9 +43,15 @@ def plain(value: object) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """A table for people; a column whose name ends in ``>`` is set to the right."""
-    made = Table(title=None if title is None else Text(plain(title), style="bold"), title_justify="left", box=None)
+    made = Table(
+        title=None if title is None else Text(plain(title), style="bold"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     for column in columns:
-        made.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column.endswith(">") else "left"
+        made.add_column(column.rstrip(">"), justify=justify, overflow="fold", no_wrap=column.rstrip(">") not in _FOLDED)
     for row in rows:
         made.add_row(*(Text(plain(cell)) for cell in row))
     out.print(made)

@@ -112,7 +112,7 @@ def _zip(source: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _of_zip(archive: zipfile.ZipFile, limits: Limits) -> Iterator[Entry]:
-    found = [info for info in archive.infolist() if not info.is_dir()]
+    found = [info for info in archive.infolist() if not info.filename.endswith("/")]
     _count(len(found), limits)
     if _overlap(found):
         raise PhotoRefused(Rejection.BAD_ARCHIVE, "Entries of the archive lie over each other: a bomb.")
