@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -89,12 +90,12 @@ class Postgres:
             return False
         return True
 
-    def _unprivileged(self, argv: list[str | Path]) -> list[str | Path]:
+    def _unprivileged(self, argv: Sequence[object]) -> list[str | Path]:
         if not self._as_nobody:
-            return argv
+            return [str(part) for part in argv]
         group = str(pwd.getpwnam(_NOBODY).pw_gid)
         drop = ["setpriv", f"--reuid={_NOBODY}", f"--regid={group}", "--clear-groups", "--pdeathsig", "TERM"]
-        return [*drop, *argv]
+        return [*drop, *(str(part) for part in argv)]
 
 
 def _readable_binaries(folder: Path, *, everybody: bool) -> Path:

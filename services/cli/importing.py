@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from services import formats
-from services.cli.client import Client, Document, ServiceError
+from services.cli import nouns
+from services.cli.service import Document, Service, ServiceError
 from services.errors import InvalidRequest, PhotoRefused, Rejection
 from services.sources import entries, layouts
 from services.sources.entries import MANIFEST, Entry
@@ -75,7 +76,7 @@ class _Batch:
 
 
 def run(
-    client: Client,
+    client: Service,
     source: Path,
     *,
     layout: Layout = Layout.AUTO,
@@ -99,14 +100,14 @@ def run(
             manifest = own.read() if own is not None else None
         labels = layouts.labels(layout, [entry.path for entry in photos], manifest)
         listed = [entry for entry in listed if entry.path != MANIFEST or labels.layout is not Layout.MANIFEST]
-        outcomes = Outcomes(client.imports.open(str(source), faces=faces, expected=len(photos)))
+        outcomes = Outcomes(nouns.Imports(client).open(str(source), faces=faces, expected=len(photos)))
         outcomes.lines = [Line(entry.path) for entry in listed]
         _send(client, outcomes, listed, labels, on_progress)
     missing = set(labels.rows) - {entry.path for entry in listed}
     for path in sorted(missing):
         detail = Rejection.UNSAFE_PATH if entries.judged(path) else Rejection.MISSING_FILE
         outcomes.lines.append(Line(path, labels.rows[path].person, "rejected", detail.value))
-    client.imports.close(outcomes.job)
+    nouns.Imports(client).close(outcomes.job)
     if wait_for_end:
         _wait(client, outcomes, on_progress)
     return outcomes
@@ -136,7 +137,7 @@ def _listed(found: Iterator[Entry], *, named_by: Path | None) -> Iterator[Entry]
 
 
 def _send(
-    client: Client, outcomes: Outcomes, listed: Sequence[Entry], labels: layouts.Labels, on_progress: OnProgress
+    client: Service, outcomes: Outcomes, listed: Sequence[Entry], labels: layouts.Labels, on_progress: OnProgress
 ) -> None:
     """Read, judge and send every file; a bounded number of requests is under way at any time."""
     under_way: set[Future[None]] = set()
@@ -202,12 +203,12 @@ def _is_no_photo(path: str, reason: Rejection) -> bool:
     return reason in _OTHER_FILES and PurePosixPath(path).suffix.lower() not in _PHOTO_NAMES
 
 
-def _upload(client: Client, job: str, batch: _Batch) -> None:
+def _upload(client: Service, job: str, batch: _Batch) -> None:
     shown = batch.shown
     label = {"person": shown.person} | ({"external_id": shown.external_id} if shown.external_id else {})
     # The name that is sent is the one that the report is matched by.
     try:
-        taken = client.imports.upload(job, [(line.path, data) for line, data in batch.photos], label)
+        taken = nouns.Imports(client).upload(job, [(line.path, data) for line, data in batch.photos], label)
     except ServiceError as error:
         if error.status not in {413, 422}:
             raise
@@ -221,10 +222,10 @@ def _upload(client: Client, job: str, batch: _Batch) -> None:
         line.photo_id = told["photo_id"] or ""
 
 
-def _wait(client: Client, outcomes: Outcomes, on_progress: OnProgress) -> None:
+def _wait(client: Service, outcomes: Outcomes, on_progress: OnProgress) -> None:
     """Wait for the job's end and fill in how each photo ended."""
     for pause_s in itertools.chain((0.05, 0.1, 0.2), itertools.repeat(_POLL_S)):
-        progress = client.jobs.show(outcomes.job)
+        progress = nouns.Jobs(client).show(outcomes.job)
         ended = sum(progress[end] for end in ("done", "duplicate", "cancelled", "rejected"))
         on_progress(ended, progress["total"], progress["rate"])
         if progress["state"] in {"done", "cancelled"}:
@@ -233,7 +234,7 @@ def _wait(client: Client, outcomes: Outcomes, on_progress: OnProgress) -> None:
     # By both first: an archive may have one name twice. A name with quotes or line breaks comes back escaped.
     by_both = {(line.path, line.photo_id): line for line in outcomes.lines}
     by_photo = {line.photo_id: line for line in outcomes.lines if line.photo_id}
-    for item in client.jobs.items(outcomes.job):
+    for item in nouns.Jobs(client).items(outcomes.job):
         photo_id = item["photo_id"] or ""
         line = by_both.get((item["name"], photo_id)) or by_photo.get(photo_id)
         if line is not None:

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from services.cli import terminal
-from services.cli.client import Client, Document
+from services.cli.client import Client
 from services.cli.main import Collection, Exit, Json
+from services.cli.service import Document
 from services.errors import InvalidRequest
 
 _POLL_S = 0.5
@@ -45,7 +46,7 @@ def jobs(
         _table([job])
         if rejected:
             terminal.table(
-                ["rejected", "reason", "detail"], ([i["name"], i["reason"], i["detail"]] for i in rejected[:50])
+                ["rejected file", "reason", "detail"], ([i["name"], i["reason"], i["detail"]] for i in rejected[:50])
             )
     raise typer.Exit(Exit.SOME_REJECTED if job["rejected"] and len(given) == 1 and watch else Exit.OK)
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from services.cli import terminal
-from services.cli.client import Client, ServiceError, Unreachable
+from services.cli.client import Client
+from services.cli.service import ServiceError, Unreachable
 from services.errors import CannotStart, ColegaError, Unavailable
 from services.settings import ClientSettings, Environment, Home
 from services.version import __version__

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from services.cli import terminal
-from services.cli.client import Client, Document
+from services.cli.client import Client
 from services.cli.main import Collection, Exit, Json, existing
+from services.cli.service import Document
 from services.errors import Conflict, NotFound
 
 _POLL_S = 0.05

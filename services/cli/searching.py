@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from services.cli import terminal
-from services.cli.client import Client, Document, ServiceError
+from services.cli.client import Client
 from services.cli.main import Collection, Exit, Json, existing
 from services.cli.people import one_named
+from services.cli.service import Document, ServiceError
 from services.errors import InvalidRequest
 
 _GREEN, _GREY, _INK = (46, 160, 67), (140, 140, 140), (255, 255, 255)

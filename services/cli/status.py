@@ -9,8 +9,8 @@ import typer
 from pydantic import SecretStr
 
 from services.cli import terminal
-from services.cli.client import Document
 from services.cli.main import Exit, Json, existing
+from services.cli.service import Document
 from services.settings import GROUPS
 
 _POLL_S = 0.2

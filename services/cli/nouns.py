@@ -1,0 +1,169 @@
+"""The nouns of the interface: ``client.people``, ``client.photos`` and so on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from services.cli.service import Document, Service
+
+
+class Nouns:
+    """One noun of the interface."""
+
+    def __init__(self, client: Service) -> None:
+        self._client = client
+
+
+class People(Nouns):
+    """``client.people``."""
+
+    def list(self, query: str = "") -> Iterator[Document]:
+        """People by name; *query* is searched for in the name."""
+        return self._client.pages("/v1/people", query=query, limit=200)
+
+    def named(self, name: str) -> Sequence[Document]:
+        """Everyone of exactly that name."""
+        found: Sequence[Document] = self._client.send("GET", "/v1/people", query={"name": name})["items"]
+        return found
+
+    def show(self, person_id: str) -> Document:
+        """One person with their faces."""
+        return self._client.send("GET", f"/v1/people/{person_id}")
+
+    def add(self, name: str, photos: Sequence[Path], *, external_id: str | None = None) -> Document:
+        """A new person with photos; the answer names the job after which they are found."""
+        form = {"name": name} | ({} if external_id is None else {"external_id": external_id})
+        return self._client.send("POST", "/v1/people", form=form, photos=[("photo", photo) for photo in photos])
+
+    def add_photos(self, person_id: str, photos: Sequence[Path]) -> Document:
+        """More photos of a person."""
+        files = [("photo", photo) for photo in photos]
+        return self._client.send("POST", f"/v1/people/{person_id}/photos", photos=files)
+
+    def rename(self, person_id: str, name: str) -> Document:
+        """Another name."""
+        return self._client.send("PATCH", f"/v1/people/{person_id}", body={"name": name})
+
+    def merge(self, person_id: str, into: str) -> Document:
+        """All faces of a person to another, who remains."""
+        return self._client.send("POST", f"/v1/people/{person_id}/merge", body={"into": into})
+
+    def delete(self, person_id: str) -> Document:
+        """Erase a person."""
+        return self._client.send("DELETE", f"/v1/people/{person_id}")
+
+    def export(self, person_id: str) -> bytes:
+        """Everything held about a person, as a zip."""
+        content: bytes = self._client.send("GET", f"/v1/people/{person_id}/export")["content"]
+        return content
+
+
+class Photos(Nouns):
+    """``client.photos``."""
+
+    def show(self, photo_id: str) -> Document:
+        """One photo with its faces."""
+        return self._client.send("GET", f"/v1/photos/{photo_id}")
+
+    def delete(self, photo_id: str) -> Document:
+        """Delete a photo with its faces."""
+        return self._client.send("DELETE", f"/v1/photos/{photo_id}")
+
+
+class Faces(Nouns):
+    """``client.faces``."""
+
+    def unassigned(self) -> Iterator[Document]:
+        """Faces of nobody that were kept."""
+        return self._client.pages("/v1/faces", limit=200)
+
+    def assign(self, face_id: str, person_id: str | None) -> Document:
+        """Say whose a face is; None: nobody's."""
+        return self._client.send("PATCH", f"/v1/faces/{face_id}", body={"person_id": person_id})
+
+    def delete(self, face_id: str) -> Document:
+        """Delete a face."""
+        return self._client.send("DELETE", f"/v1/faces/{face_id}")
+
+
+class Imports(Nouns):
+    """``client.imports``."""
+
+    def open(self, source: str, *, faces: str = "largest", expected: int | None = None) -> str:
+        """A job to upload into; its id."""
+        body = {"source": source[:1024], "faces": faces, "expected": expected}
+        return str(self._client.send("POST", "/v1/imports", body=body, patient=True)["job"])
+
+    def upload(self, job: str, photos: Sequence[tuple[str, bytes]], label: Mapping[str, str]) -> Sequence[Document]:
+        """Photos of one person, each with the name it is to be reported by; what became of each."""
+        answer = self._client.send(
+            "POST", "/v1/photos", form={"job": job, **label}, named=[("photo", photo) for photo in photos], patient=True
+        )
+        taken: Sequence[Document] = answer["items"]
+        return taken
+
+    def close(self, job: str) -> Document:
+        """Say that all was sent."""
+        return self._client.send("POST", f"/v1/imports/{job}/close", patient=True)
+
+
+class Jobs(Nouns):
+    """``client.jobs``."""
+
+    def list(self) -> Iterator[Document]:
+        """Jobs, newest first."""
+        return self._client.pages("/v1/jobs", limit=50)
+
+    def show(self, job: str) -> Document:
+        """How far a job is."""
+        return self._client.send("GET", f"/v1/jobs/{job}", patient=True)
+
+    def items(self, job: str, status: str | None = None) -> Iterator[Document]:
+        """The photos of a job, and how each ended."""
+        return self._client.pages(f"/v1/jobs/{job}/items", limit=500, status=status)
+
+    def cancel(self, job: str) -> Document:
+        """End what has not ended."""
+        return self._client.send("POST", f"/v1/jobs/{job}/cancel")
+
+    def retry(self, job: str) -> Document:
+        """Work again on what was rejected or cancelled."""
+        return self._client.send("POST", f"/v1/jobs/{job}/retry")
+
+
+class Models(Nouns):
+    """``client.models``."""
+
+    def list(self) -> Sequence[Document]:
+        """Every model."""
+        found: Sequence[Document] = self._client.send("GET", "/v1/models")["items"]
+        return found
+
+    def show(self, model: str) -> Document:
+        """One model, by id or name."""
+        return self._client.send("GET", f"/v1/models/{model}")
+
+    def add(self, file: Path, name: str) -> Document:
+        """Bring a detector along; a worker tries it."""
+        return self._client.send("POST", "/v1/models", form={"name": name}, photos=[("file", file)])
+
+    def change(self, model: str, verb: str) -> Document:
+        """``activate`` or ``retire``."""
+        return self._client.send("POST", f"/v1/models/{model}/{verb}")
+
+
+class Keys(Nouns):
+    """``client.keys``."""
+
+    def list(self) -> Sequence[Document]:
+        """Every key."""
+        found: Sequence[Document] = self._client.send("GET", "/v1/keys")["items"]
+        return found
+
+    def create(self, name: str, scopes: Sequence[str], **more: Any) -> Document:  # noqa: ANN401
+        """A new key; its secret is in the answer."""
+        return self._client.send("POST", "/v1/keys", body={"name": name, "scopes": list(scopes), **more})
+
+    def revoke(self, key_id: str) -> Document:
+        """End a key."""
+        return self._client.send("DELETE", f"/v1/keys/{key_id}")
