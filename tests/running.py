@@ -89,7 +89,9 @@ class Running:
         """Plain HTTP with the key."""
         instance = self.instance()
         headers = {"Authorization": f"Bearer {instance['api_key']}"}
-        return httpx.Client(base_url=str(instance["url"]), headers=headers, timeout=60, **more)
+        return httpx.Client(
+            base_url=str(instance["url"]), headers=headers | more.pop("headers", {}), timeout=60, **more
+        )
 
     def colega(self, *words: str, collection: str | None = None) -> "subprocess.CompletedProcess[str]":
         """A command, as a user types it."""

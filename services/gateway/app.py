@@ -18,6 +18,7 @@ from services.gateway import (
     events,
     faces,
     health,
+    idempotency,
     imports,
     jobs,
     keyring,
@@ -80,7 +81,9 @@ def create_app(gateway: Gateway) -> OpenAPI:
     app.before_request(_number_request)
     app.before_request(auth.check)
     app.before_request(uploads.bound)
+    app.before_request(idempotency.replay)
     app.after_request(_finish)
+    app.after_request(idempotency.remember)
     app.teardown_request(uploads.forget)
     problems.register(app)
     for resource in RESOURCES:

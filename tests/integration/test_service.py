@@ -242,7 +242,7 @@ def test_one_person_is_named_once_in_a_photo_unless_asked(service: Running, gall
 
     with service.http(params={"collection": gallery, "after": job["sequence"]}) as http:
         once = http.post("/v1/search", files={"photo": ("two.jpg", out.getvalue())}).json()
-        twice = http.post("/v1/search?unique=false", files={"photo": ("two.jpg", out.getvalue())}).json()
+        twice = http.post("/v1/search", params={"unique": "false"}, files={"photo": ("two.jpg", out.getvalue())}).json()
 
     assert sorted(face["decision"] for face in once["faces"]) == ["match", "unknown"]
     assert [face["decision"] for face in twice["faces"]] == ["match", "match"]
