@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -111,7 +112,7 @@ def test_the_document_is_valid_and_its_pages_need_no_internet(service: Running) 
 
 
 def test_an_upload_that_is_too_large_is_refused_and_not_kept_in_memory(service: Running) -> None:
-    def zeros() -> "object":
+    def zeros() -> Iterator[bytes]:
         for _ in range(200):
             yield b"\0" * 2**20
 
@@ -173,9 +174,9 @@ def test_metrics_tell_and_name_nobody(service: Running, enrolled: str) -> None:
     assert "Obama" not in text
 
 
-def _chain(head: bytes, rest: object) -> "object":
+def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield head
-    yield from rest  # type: ignore[misc]
+    yield from rest
 
 
 def _parent_is(pid: int, candidates: list[int]) -> bool:

@@ -100,7 +100,7 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
     """Open what tasks need, load the models that are in use, and bound this child's memory."""
     global _here  # noqa: PLW0603 - One a process, set when it starts.
     kind = _kind(sys.argv)
-    _here = open_here(kind, _fail_point())
+    _here = open_here(kind)
     if kind != "maintenance":
         try:
             _here.tools.models.pipeline(_here.tools.models.active(), None)
@@ -154,20 +154,3 @@ def _kind(argv: Sequence[str]) -> str:
 
 def _name(of: Here) -> str:
     return f"{of.kind}@{of.tools.name}"
-
-
-def _fail_point() -> Callable[[str], None] | None:
-    """For crash tests: die with SIGKILL at the moment that ``TEST_DIE_AT`` names, once (``TEST_DIE_MARK`` is a file)."""
-    moment, mark = os.environ.get("TEST_DIE_AT"), os.environ.get("TEST_DIE_MARK")
-    if not moment or not mark:
-        return None
-
-    def passed(now: str) -> None:
-        if now == moment:
-            try:
-                os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                return
-            os.kill(os.getpid(), 9)
-
-    return passed
