@@ -4,8 +4,13 @@ The wheel's nets take width and height exchanged, channels last and values scale
 and two or three heads. Here kernels and dense rows are put upright, the scaling ``(x - 127.5) / 128`` is folded into
 the first convolution, the heads are one, and the two class scores are their difference, a logit. So uint8 pixels go in
 as they are. Agreement with the originals: 2e-6 in probability, 1e-6 in boxes and points (tested).
+
+Where an activation is followed by a maximum over 2x2 or 3x3, the two change places, which makes the activation work on
+a quarter of the values. PReLU with a slope s >= 0 rises, so max(f(z)) = f(max(z)). With s < 0 it is max(z, s z) for z > 0
+and z < 0: max(f(z)) = relu(max(max(z), max(s z))), for which the convolution gives those channels twice.
 """
 
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -56,7 +61,10 @@ class _Rewriter:
         self._graph = graph
         self._held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._nodes: list[onnx.NodeProto] = []
-        self._tensors: dict[str, NDArray[np.float32]] = {}
+        self._tensors: dict[str, NDArray[np.float32] | NDArray[np.int64]] = {}
+        self._pending: tuple[Weights, Weights] | None = None
+        self._order: list[int] | None = None
+        """How the channels are ordered by now, where not as in the original."""
         self._channels = 3
         self._is_flat = False
         self._heads: list[tuple[Weights, Weights]] = []
@@ -64,15 +72,14 @@ class _Rewriter:
         self._now = self._node("Transpose", [self._now], perm=[0, 3, 1, 2])
 
     def run(self) -> bytes:
-        for node in self._graph.node:
+        nodes = [node for node in self._graph.node if node.op_type in {"Conv", "PRelu", "MaxPool", "MatMul"}]
+        for node, after in zip(nodes, [*nodes[1:], None], strict=True):
             if node.op_type == "Conv":
                 self._convolution(node)
+            elif node.op_type == "PRelu" and after is not None and after.op_type == "MaxPool":
+                self._activate_pooled(self._held[node.input[1]].astype(np.float64).ravel(), after)
             elif node.op_type == "PRelu":
-                slope = self._held[node.input[1]].astype(np.float32)
-                slope = slope.reshape(-1) if self._is_flat else slope.reshape(-1, 1, 1)
-                self._now = self._node("PRelu", [self._now, self._tensor(slope)])
-            elif node.op_type == "MaxPool":
-                self._pool(node)
+                self._activate(self._held[node.input[1]].astype(np.float64))
             elif node.op_type == "MatMul":
                 self._dense(node)
         return self._finished()
@@ -83,12 +90,51 @@ class _Rewriter:
         if not self._tensors:  # The first one takes pixels as they are.
             bias = bias - weights.sum((1, 2, 3)) * (127.5 / 128)
             weights = weights / 128
+        if self._order is not None:
+            weights = weights[:, self._order]
+            self._order = None
         if self._name == "pnet" and weights.shape[0] in _HEAD_SIZES["pnet"]:
             self._heads.append((weights, bias))
             return
         self._channels = weights.shape[0]
-        inputs = [self._now, self._tensor(weights), self._tensor(bias)]
+        self._pending = (weights, bias)
+
+    def _convolve(self, channels: Sequence[int], factors: Weights) -> None:
+        """Emit the convolution that waits, with these of its output channels, each times its factor."""
+        assert self._pending is not None
+        weights, bias = self._pending
+        self._pending = None
+        weights = weights[channels] * factors.reshape(-1, 1, 1, 1)
+        inputs = [self._now, self._tensor(weights), self._tensor(bias[channels] * factors)]
         self._now = self._node("Conv", inputs, kernel_shape=weights.shape[2:])
+
+    def _activate(self, slopes: Weights) -> None:
+        if not self._is_flat:
+            self._convolve(range(self._channels), np.ones(self._channels))
+        shape = (-1,) if self._is_flat else (-1, 1, 1)
+        self._now = self._node("PRelu", [self._now, self._tensor(slopes.reshape(shape))])
+
+    def _activate_pooled(self, slopes: Weights, pool: onnx.NodeProto) -> None:
+        """PReLU and maximum, the other way round; the channels of negative slope come first from here on."""
+        falling = np.flatnonzero(slopes < 0).tolist()
+        rising = np.flatnonzero(slopes >= 0).tolist()
+        count = len(falling)
+        self._convolve([*falling, *rising, *falling], np.concatenate([np.ones(len(slopes)), slopes[falling]]))
+        self._pool(pool)
+        after = np.concatenate([np.zeros(count), slopes[rising], np.zeros(count)])
+        self._now = self._node("PRelu", [self._now, self._tensor(after.reshape(-1, 1, 1))])
+        if count:
+            both = self._split(self._now, [count, len(rising), count])
+            larger = self._node("Max", [both[0], both[2]])
+            self._now = self._node("Concat", [larger, both[1]], axis=1)
+        self._order = [*falling, *rising]
+
+    def _split(self, value: str, sizes: Sequence[int]) -> list[str]:
+        names = [f"{value}.{i}" for i in range(len(sizes))]
+        name = f"tensor{len(self._tensors)}"
+        self._tensors[name] = np.array(sizes, np.int64)
+        self._nodes.append(helper.make_node("Split", [value, name], names, axis=1))
+        return names
 
     def _pool(self, node: onnx.NodeProto) -> None:
         given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -106,6 +152,7 @@ class _Rewriter:
         if self._is_flat:
             self._heads.append((weights, bias))
             return
+        assert self._order is None, "A maximum stands between the last convolution and the dense layers."
         side = round((weights.shape[0] / self._channels) ** 0.5)  # Rows are ordered width, height, channel.
         upright = weights.reshape(side, side, self._channels, -1).transpose(2, 1, 0, 3)
         self._now = self._node("Flatten", [self._now], axis=1)
