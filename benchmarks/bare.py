@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers.faces.detect import Detector, Mode, largest_central
-from workers.faces.mtcnn import Mtcnn
 from workers.faces.pipeline import FacePipeline
-from workers.faces.yunet import YuNet
-from workers.models import casia_webface
+from workers.models import casia_webface, detectors
 
 MAX_PIXELS = 50_000_000
 
 
 def pipeline(models: Path, yunet: Path | None = None) -> FacePipeline:
     """The pipeline as a worker has it, from the bundle in *models*, with MTCNN or with the YuNet file given."""
-    detector: Detector = Mtcnn.of_wheel() if yunet is None else YuNet(yunet.read_bytes())
+    detector: Detector = detectors.mtcnn() if yunet is None else detectors.yunet_file(yunet)
     return FacePipeline(detector, casia_webface.build(models).embedder("auto"), max_pixels=MAX_PIXELS)
 
 

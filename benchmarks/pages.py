@@ -65,7 +65,7 @@ def problems_page() -> str:
 
 def _tree(kind: type[errors.ColegaError]) -> Iterator[type[errors.ColegaError]]:
     yield kind
-    for below in kind.__subclasses__():
+    for below in (k for k in kind.__subclasses__() if k.__module__ == errors.__name__):
         yield from _tree(below)
 
 

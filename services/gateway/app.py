@@ -110,6 +110,7 @@ def of_process() -> OpenAPI:
     gateway = Gateway(
         catalog=Catalog(catalog_settings.catalog_url.get_secret_value(), busy_s=catalog_settings.catalog_busy_s),
         store=PhotoStore.of(environment.load(PhotoStoreSettings)),
+        probe=PhotoStore.of(environment.load(PhotoStoreSettings), read_timeout_s=1.0),
         queue=Queue(broker_url, celery),
         asking=Asking(broker_url, celery),
         waking=Waking(broker_url),

@@ -35,6 +35,8 @@ class Gateway:
 
     catalog: Catalog
     store: PhotoStore
+    probe: PhotoStore
+    """The same store, asked impatiently: for health."""
     queue: Queue
     asking: Asking
     waking: Waking

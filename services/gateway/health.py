@@ -34,7 +34,7 @@ def ready() -> ResponseReturnValue:
 
 def checks(mine: Gateway) -> dict[str, str]:
     """Each part: ``ok``, ``away``, or for the catalog ``old`` when its schema is not current."""
-    found = {"catalog": _catalog(mine), "photos": _try(lambda: mine.store.exists("checks/ready"))}
+    found = {"catalog": _catalog(mine), "photos": _try(lambda: mine.probe.exists("checks/ready"))}
     found["broker"] = _try(mine.queue.depths)
     kinds = _running(mine) if found["catalog"] == OK else set()
     return found | {kind: OK if kind in kinds else AWAY for kind in ("interactive", "searcher", "bulk")}

@@ -83,8 +83,8 @@ class PhotoStore:
         )
 
     @classmethod
-    def of(cls, settings: PhotoStoreSettings) -> "PhotoStore":
-        """The store that the settings name."""
+    def of(cls, settings: PhotoStoreSettings, *, read_timeout_s: float = 5.0) -> "PhotoStore":
+        """The store that the settings name; with a shorter time-out for those who only ask whether it is there."""
         return cls(
             settings.photos_endpoint,
             settings.photos_bucket,
@@ -92,6 +92,7 @@ class PhotoStore:
             settings.photos_secret_key.get_secret_value(),
             region=settings.photos_region,
             folder=settings.photos_folder,
+            read_timeout_s=read_timeout_s,
         )
 
     def put(self, key: str, data: bytes | Path | BinaryIO, *, length: int = -1, content_type: str = OCTETS) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def models_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def catalog(catalog_url: str, models_at: Path) -> Catalog:
+def catalog(catalog_url: str, models_at: Path) -> Iterator[Catalog]:
     """A catalog with that model active."""
     catalog = Catalog(catalog_url)
     migrate(catalog)
@@ -49,7 +49,8 @@ def catalog(catalog_url: str, models_at: Path) -> Catalog:
             dimension=bundle.dimension,
         )
         models.activate(session, model)
-    return catalog
+    yield catalog
+    catalog.close()
 
 
 class Ingest:

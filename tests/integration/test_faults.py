@@ -1,0 +1,175 @@
+"""With a part away: a clear refusal, nothing half-written, and all that was acknowledged is there afterwards."""
+
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from services.cli.service import ServiceError
+from tests.running import Running
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service of this module's own: its parts are stopped."""
+    running = Running(tmp_path_factory.mktemp("faults") / "data", COLEGA_CATALOG_BUSY_S="1")
+    running.start()
+    yield running
+    running.stop()
+
+
+@contextmanager
+def _stopped(service: Running, part: str) -> Iterator[None]:
+    pids = service.processes(part)
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_without_the_photo_store_nothing_is_taken_and_nothing_is_left(
+    service: Running, gallery: str, examples: Path
+) -> None:
+    photo = examples / "people" / "Joe Biden" / "1.jpg"
+    client = service.client(gallery)
+    with _stopped(service, "weed"):
+        with pytest.raises(ServiceError) as refused:
+            client.people.add("Joe Biden", [photo])
+        health = service.health()
+
+    assert (refused.value.status, refused.value.problem["type"]) == (503, "/problems/photo-store-unavailable")
+    assert (health["status"], health["checks"]["photos"]) == ("degraded", "away")
+    service.wait_until(lambda: service.health().get("status") == "ok")
+    added = service.answer("people", "add", "Joe Biden", str(photo), collection=gallery)
+    assert service.names(photo, gallery, added["job"]["sequence"]) == ["Joe Biden"]
+
+
+def test_without_the_broker_a_search_is_refused_and_an_upload_is_kept(
+    service: Running, gallery: str, examples: Path
+) -> None:
+    photo = examples / "people" / "Grace Hopper" / "1.jpg"
+    client = service.client(gallery)
+    for pid in service.processes("valkey"):
+        os.kill(pid, signal.SIGKILL)  # Its data is gone; the supervisor starts it again, empty.
+    taken = client.send("POST", "/v1/photos", form={"person": "Grace"}, photos=[("photo", photo)])
+
+    job = service.ended(taken["job"], gallery)
+
+    assert job["done"] == 1
+    assert service.names(photo, gallery, job["sequence"]) == ["Grace"]
+
+
+def test_while_the_broker_hangs_a_search_says_so_within_its_deadline(
+    service: Running, gallery: str, examples: Path
+) -> None:
+    searcher = service.processes("workers.searcher")
+    for pid in searcher:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with service.http(params={"collection": gallery}) as http:
+            answer = http.post("/v1/search", files={"photo": (examples / "queries" / "one.jpg").read_bytes()})
+    finally:
+        for pid in searcher:
+            os.kill(pid, signal.SIGCONT)
+
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/no-answer-in-time")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_writer_that_holds_the_catalog_is_waited_for_and_then_named(service: Running, gallery: str) -> None:
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        connection = sqlite3.connect(service.data / "catalog" / "catalog.sqlite", isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        held.set()
+        release.wait(30)
+        connection.execute("ROLLBACK")
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    try:
+        with service.http(params={"collection": gallery}) as http:
+            refused = http.post("/v1/people", json={"name": "Ana"})
+            reading = http.get("/v1/people")
+    finally:
+        release.set()
+        holder.join()
+
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/catalog-unavailable")
+    assert reading.status_code == 200
+    assert service.client(gallery).send("POST", "/v1/people", body={"name": "Ana"})["name"] == "Ana"
+
+
+HOSTILE = ("pillow_timeout-", "pillow_oom-", "pillow_crash-", "pillow_libtiff_segfault")
+
+
+def test_hostile_photos_are_refused_while_others_are_answered(
+    service: Running, gallery: str, examples: Path, shared: Path
+) -> None:
+    service.colega("import", str(examples / "people"), collection=gallery)
+    hostile = [p for p in sorted((shared / "data" / "odd_files").iterdir()) if p.name.startswith(HOSTILE)]
+    good = (examples / "queries" / "one.jpg").read_bytes()
+    refused: dict[str, int] = {}
+    answered: list[int] = []
+
+    def attack(part: int) -> None:
+        with service.http(params={"collection": gallery}) as http:
+            for path in hostile[part::8]:
+                refused[path.name] = http.post("/v1/search", files={"photo": path.read_bytes()}).status_code
+
+    attackers = [threading.Thread(target=attack, args=(n,)) for n in range(8)]
+    for attacker in attackers:
+        attacker.start()
+    with service.http(params={"collection": gallery}) as http:
+        while any(attacker.is_alive() for attacker in attackers) or len(answered) < 5:
+            answered.append(http.post("/v1/search", files={"photo": good}).status_code)
+    for attacker in attackers:
+        attacker.join()
+
+    assert len(refused) == len(hostile) > 5
+    assert set(refused.values()) <= {200, 413, 415, 422}  # Some decode after all, to a picture without a face.
+    assert set(answered) == {200}
+
+
+@pytest.mark.parametrize(
+    "part", ["gunicorn", "workers.searcher", "-Q interactive", "-Q enrol,bulk,rebuild", "weed", "valkey"]
+)
+def test_a_part_killed_in_the_middle_of_an_import_loses_and_doubles_nothing(
+    service: Running, gallery: str, examples: Path, part: str
+) -> None:
+    photos = sorted((examples / "people").rglob("*.jpg"))
+    client = service.client(gallery)
+    job = client.imports.open("killed", expected=len(photos))
+    for photo in photos[:3]:
+        client.imports.upload(job, [(str(photo), photo.read_bytes())], {"person": photo.parent.name})
+
+    for pid in service.processes(part):
+        os.kill(pid, signal.SIGKILL)
+    service.wait_until(lambda: service.health().get("checks", {}).get("catalog") == "ok")
+    again = service.answer("import", str(examples / "people"), collection=gallery)
+    client.imports.close(job)
+    service.ended(job, gallery)
+
+    assert again["done"] + again["duplicate"] == len(photos)
+    assert sorted((p["name"], p["faces"]) for p in client.people.list()) == [
+        ("Barack Obama", 2),
+        ("Eileen Collins", 1),
+        ("Grace Hopper", 1),
+        ("Joe Biden", 1),
+    ]
+    service.wait_until(lambda: service.health().get("status") == "ok")
+    assert service.names(examples / "queries" / "one.jpg", gallery) == ["Barack Obama"]
