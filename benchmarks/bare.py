@@ -16,7 +16,7 @@ MAX_PIXELS = 50_000_000
 def pipeline(models: Path, yunet: Path | None = None) -> FacePipeline:
     """The pipeline as a worker has it, from the bundle in *models*, with MTCNN or with the YuNet file given."""
     detector: Detector = detectors.mtcnn() if yunet is None else detectors.yunet_file(yunet)
-    return FacePipeline(detector, casia_webface.build(models).embedder("auto"), max_pixels=MAX_PIXELS)
+    return FacePipeline(detector, casia_webface.build(models / "casia-webface").embedder("auto"), max_pixels=MAX_PIXELS)
 
 
 def enrol(faces: FacePipeline, photo: bytes) -> None:

@@ -14,7 +14,7 @@ from services import formats
 from services.catalog import jobs, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Item, Job, Person, Photo, new_id
-from services.errors import PhotoRefused, Rejection
+from services.errors import InvalidRequest, PhotoRefused, Rejection
 from services.photos import keys
 from services.photos.store import PhotoStore
 
@@ -80,7 +80,7 @@ class Taken:
 
 
 def take(
-    catalog: Catalog, store: PhotoStore, job_id: int, uploads: Sequence[Upload], label: Label | None
+    catalog: Catalog, store: PhotoStore, job_id: int, uploads: Sequence[Upload], labels: Sequence[Label | None]
 ) -> list[Taken]:
     """Keep *uploads* and add them to a job, in one transaction after their bytes are safe.
 
@@ -88,8 +88,8 @@ def take(
         catalog: Where rows go.
         store: Where bytes go, under ids that are never used twice.
         job_id: A job that takes more items.
-        uploads: What was received, of one collection and one label.
-        label: Whom they show; None where nobody says.
+        uploads: What was received, of one collection.
+        labels: Whom each shows; None where nobody says. A name that cannot be one rejects its photo alone.
 
     Returns:
         What became of each; the caller sends the items that have an ``item_id`` to the workers.
@@ -113,9 +113,11 @@ def take(
         with catalog.transaction() as session:
             job = session.get_one(Job, job_id, with_for_update=True)
             jobs.open_for_items(job)
-            person = None if label is None else label.person(session, collection_id)
             lost: list[str] = []
-            taken = [_item(session, job, upload, stored.get(upload.sha256), person, lost) for upload in uploads]
+            taken = [
+                _item(session, job, upload, stored.get(upload.sha256), label, lost)
+                for upload, label in zip(uploads, labels, strict=True)
+            ]
         unused = lost
         return taken
     finally:
@@ -158,11 +160,17 @@ def _refusal(upload: Upload) -> PhotoRefused | None:
     return None
 
 
-def _item(
-    session: Session, job: Job, upload: Upload, row: Photo | None, person: Person | None, lost: list[str]
-) -> Taken:
-    """Row and item of one upload. *lost* gets the object of a race that somebody else won."""
-    if (refused := _refusal(upload)) is not None:
+def _item(session: Session, job: Job, upload: Upload, row: Photo | None, label: Label | None, lost: list[str]) -> Taken:
+    """Row and item of one upload. *lost* gets an object that no row names: somebody else was quicker."""
+    person, refused = None, _refusal(upload)
+    if refused is None and label is not None:
+        try:
+            person = label.person(session, job.collection_id)
+        except InvalidRequest as invalid:
+            refused = PhotoRefused(Rejection.INVALID_NAME, str(invalid))
+    if refused is not None:
+        if row is not None:
+            lost.append(row.object_key)
         jobs.add_item(
             session, job, upload.name, person=person, state="rejected", reason=refused.reason, detail=str(refused)
         )

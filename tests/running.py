@@ -117,7 +117,9 @@ class Running:
         job = client.imports.open("test")
         for person, pictures in photos.items():
             client.imports.upload(
-                job, [(f"{person}-{n}.jpg", data) for n, data in enumerate(pictures)], {"person": person}
+                job,
+                [(f"{person}-{n}.jpg", data) for n, data in enumerate(pictures)],
+                [{"person": person}] * len(pictures),
             )
         client.imports.close(job)
         return self.ended(job, collection)

@@ -100,7 +100,7 @@ def _take(
         head, sha256 = data[: formats.HEAD_BYTES], hashlib.sha256(data).hexdigest()
         upload = Upload(entry.path, scratch, len(data), sha256, head)
         label = Label(shown.person, shown.external_id, attributes=shown.attributes)
-        taken = intake.take(catalog, store, job.id, [upload], label)
+        taken = intake.take(catalog, store, job.id, [upload], [label])
     except PhotoRefused as refused:
         _reject(job, entry.path, refused, catalog)
         return

@@ -65,14 +65,13 @@ class Outcomes:
 
 @dataclass(slots=True)
 class _Batch:
-    """Photos of one person, to be sent in one request."""
+    """Photos to be sent in one request."""
 
-    shown: Shown
-    photos: list[tuple[Line, bytes]] = field(default_factory=list)
+    photos: list[tuple[Line, bytes, Shown]] = field(default_factory=list)
 
     @property
     def is_full(self) -> bool:
-        return len(self.photos) >= PHOTOS_A_REQUEST or sum(len(data) for _, data in self.photos) >= BYTES_A_REQUEST
+        return len(self.photos) >= PHOTOS_A_REQUEST or sum(len(data) for _, data, _ in self.photos) >= BYTES_A_REQUEST
 
 
 def run(
@@ -156,7 +155,7 @@ def _send(
 
 
 def _batches(listed: Sequence[Entry], lines: Sequence[Line], labels: layouts.Labels) -> Iterator[_Batch]:
-    batch: _Batch | None = None
+    batch = _Batch()
     seen: dict[tuple[str, str], str] = {}
     for entry, line in zip(listed, lines, strict=True):
         try:
@@ -170,12 +169,11 @@ def _batches(listed: Sequence[Entry], lines: Sequence[Line], labels: layouts.Lab
         if twin != line.path:
             line.status, line.detail = "duplicate", f"The same photo as {twin}."
             continue
-        if batch is None or batch.shown != shown or batch.is_full:
-            if batch is not None:
-                yield batch
-            batch = _Batch(shown)
-        batch.photos.append((line, data))
-    if batch is not None:
+        batch.photos.append((line, data, shown))
+        if batch.is_full:
+            yield batch
+            batch = _Batch()
+    if batch.photos:
         yield batch
 
 
@@ -204,20 +202,27 @@ def _is_no_photo(path: str, reason: Rejection) -> bool:
 
 
 def _upload(client: Service, job: str, batch: _Batch) -> None:
-    shown = batch.shown
-    label = {"person": shown.person} | ({"external_id": shown.external_id} if shown.external_id else {})
     # The name that is sent is the one that the report is matched by.
+    photos = [(line.path, data) for line, data, _ in batch.photos]
+    labels = [
+        {"person": shown.person, "external_id": shown.external_id, "attributes": dict(shown.attributes)}
+        for _, _, shown in batch.photos
+    ]
     try:
-        taken = nouns.Imports(client).upload(job, [(line.path, data) for line, data in batch.photos], label)
+        taken = nouns.Imports(client).upload(job, photos, labels)
     except ServiceError as error:
         if error.status not in {413, 422}:
             raise
+        if len(batch.photos) > 1:
+            for photo in batch.photos:  # Which one it was is found by sending each alone.
+                _upload(client, job, _Batch([photo]))
+            return
         kind = str(error.problem.get("type", "")).rpartition("/photo-")[2].replace("-", "_")
-        for line, _ in batch.photos:  # The label cannot be a name, or the photos are too large together.
-            line.status, line.reason = "rejected", kind if kind in set(Rejection) else Rejection.INVALID_NAME.value
-            line.detail = str(error)
+        [(line, _, _)] = batch.photos
+        line.status, line.reason = "rejected", kind if kind in set(Rejection) else Rejection.INVALID_NAME.value
+        line.detail = str(error)
         return
-    for (line, _), told in zip(batch.photos, taken, strict=True):
+    for (line, _, _), told in zip(batch.photos, taken, strict=True):
         line.status, line.reason = told["status"], told["reason"] or ""
         line.photo_id = told["photo_id"] or ""
 

@@ -1,5 +1,6 @@
 """The nouns of the interface: ``client.people``, ``client.photos`` and so on."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,13 @@ class Imports(Nouns):
         body = {"source": source[:1024], "faces": faces, "expected": expected}
         return str(self._client.send("POST", "/v1/imports", body=body, patient=True)["job"])
 
-    def upload(self, job: str, photos: Sequence[tuple[str, bytes]], label: Mapping[str, str]) -> Sequence[Document]:
-        """Photos of one person, each with the name it is to be reported by; what became of each."""
-        answer = self._client.send(
-            "POST", "/v1/photos", form={"job": job, **label}, named=[("photo", photo) for photo in photos], patient=True
-        )
+    def upload(
+        self, job: str, photos: Sequence[tuple[str, bytes]], labels: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Document]:
+        """Photos, each with the name it is reported by and whom it shows; what became of each."""
+        form = {"job": job, "labels": json.dumps(list(labels), ensure_ascii=False)}
+        files = [("photo", photo) for photo in photos]
+        answer = self._client.send("POST", "/v1/photos", form=form, named=files, patient=True)
         taken: Sequence[Document] = answer["items"]
         return taken
 

@@ -94,7 +94,7 @@ def create(query: InCollection) -> ResponseReturnValue:
     told = answers.person_out(PersonRow(person, 0, None))
     if not received:
         return told, 201
-    job, taken = take_in(query.collection, received, Label(person_id=person.public_id))
+    job, taken = take_in(query.collection, received, [Label(person_id=person.public_id)] * len(received))
     return accepted(job, taken, **told)
 
 
@@ -144,7 +144,8 @@ def add_photos(path: PersonPath, query: InCollection) -> ResponseReturnValue:
     """Photos that show this person (multipart `photo`)."""
     with gateway().catalog.reading() as session:
         people.by_public_id(session, collection_of(session, query.collection).id, path.person_id)
-    job, taken = take_in(query.collection, uploads.photos(), Label(person_id=path.person_id))
+    received = uploads.photos()
+    job, taken = take_in(query.collection, received, [Label(person_id=path.person_id)] * len(received))
     return accepted(job, taken)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flask import Response, url_for
 from flask.typing import ResponseReturnValue
 from flask_openapi import FileStorage
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from services.catalog import jobs, people, photos
 from services.catalog.schema import Job
@@ -33,16 +33,34 @@ class PhotoForm(Taken):
     """Photos, and at most one of `person_id`, `external_id` (with `person` as its name) and `person`."""
 
     photo: list[FileStorage] = Field(description="One or more photos.")
-    job: str | None = Field(default=None, max_length=64, description="An open import that they belong to.")
-    person_id: str | None = Field(default=None, max_length=64)
+    # Plain strings: flask-openapi reads a field of any other type as JSON, and somebody may be called 123.
+    job: str = Field(default="", max_length=64, description="An open import that they belong to.")
+    person_id: str = Field(default="", max_length=64)
+    external_id: str = Field(default="", max_length=256)
+    person: str = Field(default="", max_length=1000, description="A name.")
+    labels: str = Field(
+        default="",
+        max_length=500_000,
+        description="Instead of these: JSON, a list with one object for each photo: `{person?, external_id?, attributes?}`.",
+    )
+
+
+class LabelIn(Taken):
+    """Whom one photo shows."""
+
+    person: str | None = Field(default=None, max_length=1000)
     external_id: str | None = Field(default=None, min_length=1, max_length=256)
-    person: str | None = Field(default=None, max_length=1000, description="A name.")
+    attributes: dict[str, str] = Field(default_factory=dict, max_length=50)
+
+
+_LABELS = TypeAdapter(list[LabelIn])
 
 
 @resource.door("post", "/photos", "enrol", responses={202: answers.AcceptedOut})
 def add(query: InCollection, form: PhotoForm) -> ResponseReturnValue:
     """Take photos in. 202: the bytes are kept, and the job tells when their faces can be found."""
-    job, taken = take_in(query.collection, uploads.photos(), label_of(form), job_id=form.job)
+    received = uploads.photos()
+    job, taken = take_in(query.collection, received, labels_of(form, len(received)), job_id=form.job or None)
     return accepted(job, taken)
 
 
@@ -95,34 +113,48 @@ def picture(key: str) -> Response:
     return response
 
 
-def label_of(form: PhotoForm) -> Label | None:
-    """Whom the request says that its photos show.
+def labels_of(form: PhotoForm, count: int) -> list[Label | None]:
+    """Whom the request says that each of its *count* photos shows.
 
     Raises:
-        InvalidRequest: It says so twice.
+        InvalidRequest: It says so twice, or not once for each photo.
     """
-    if form.person_id is not None and (form.external_id is not None or form.person is not None):
+    if form.person_id and (form.external_id or form.person):
         raise InvalidRequest(
             "Give person_id, or external_id with person as its name, or person; not person_id with others."
         )
-    if form.person_id is None and form.external_id is None and form.person is None:
-        return None
-    return Label(form.person, form.external_id, form.person_id)
+    one = Label(form.person or None, form.external_id or None, form.person_id or None)
+    if not form.labels:
+        return [None if one == Label() else one] * count
+    if one != Label():
+        raise InvalidRequest("labels: give these or one label for all photos, not both.")
+    try:
+        given = _LABELS.validate_json(form.labels)
+    except ValidationError:
+        raise InvalidRequest("labels: give a JSON list of objects with person, external_id and attributes.") from None
+    if len(given) != count:
+        raise InvalidRequest(f"labels: {len(given)} for {count} photos; give one for each, in their order.")
+    return [
+        None
+        if one.person is None and one.external_id is None
+        else Label(one.person, one.external_id, None, one.attributes)
+        for one in given
+    ]
 
 
 def take_in(
-    collection: str, received: Sequence[Upload], label: Label | None, *, job_id: str | None = None
+    collection: str, received: Sequence[Upload], labels: Sequence[Label | None], *, job_id: str | None = None
 ) -> tuple[Job, list[TakenIn]]:
     """Keep what was received, in the job named or one of its own, and send it to the workers."""
     catalog = gateway().catalog
-    with catalog.transaction() as session:
-        collection_id = collection_of(session, collection).id
-        if job_id is not None:
-            job = jobs.by_public_id(session, collection_id, job_id)
-        else:
-            queue = "enrol" if len(received) <= ENROL_AT_MOST else "bulk"
-            job = jobs.create(session, collection_id, kind="upload", queue=queue)
-    taken = take(catalog, gateway().store, job.id, received, label)
+    if job_id is not None:
+        with catalog.reading() as session:
+            job = jobs.by_public_id(session, collection_of(session, collection).id, job_id)
+    else:
+        queue = "enrol" if len(received) <= ENROL_AT_MOST else "bulk"
+        with catalog.transaction() as session:
+            job = jobs.create(session, collection_of(session, collection).id, kind="upload", queue=queue)
+    taken = take(catalog, gateway().store, job.id, received, labels)
     send([one.item_id for one in taken if one.item_id is not None], job.queue)
     return job, taken
 

@@ -77,7 +77,7 @@ class Ingest:
         for path in photos:
             data = path.read_bytes()
             upload = Upload(str(path), path, len(data), hashlib.sha256(data).hexdigest(), data[: formats.HEAD_BYTES])
-            [taken] = intake.take(self.catalog, self._store, job.id, [upload], Label(path.parent.name))
+            [taken] = intake.take(self.catalog, self._store, job.id, [upload], [Label(path.parent.name)])
             assert taken.item_id is not None
             items.append(taken.item_id)
         return items

@@ -155,7 +155,7 @@ def test_a_part_killed_in_the_middle_of_an_import_loses_and_doubles_nothing(
     client = service.client(gallery)
     job = client.imports.open("killed", expected=len(photos))
     for photo in photos[:3]:
-        client.imports.upload(job, [(str(photo), photo.read_bytes())], {"person": photo.parent.name})
+        client.imports.upload(job, [(str(photo), photo.read_bytes())], [{"person": photo.parent.name}])
 
     for pid in service.processes(part):
         os.kill(pid, signal.SIGKILL)

@@ -130,7 +130,7 @@ def test_fifty_photos_by_eight_clients_at_once_are_one_person(service: Running, 
     def send(part: int) -> None:
         client = service.client(gallery)
         for n in range(part, 50, 8):
-            client.imports.upload(job, [(f"{n}.jpg", photos[n])], {"person": "Eileen Collins"})
+            client.imports.upload(job, [(f"{n}.jpg", photos[n])], [{"person": "Eileen Collins"}])
 
     with concurrent.futures.ThreadPoolExecutor(8) as clients:
         list(clients.map(send, range(8)))
@@ -252,7 +252,9 @@ def test_a_job_can_be_cancelled_and_taken_up_again(service: Running, gallery: st
     client = service.client(gallery)
     job = client.imports.open("to be cancelled")
     photos = _variants(examples / "people" / "Joe Biden" / "1.jpg", 12)
-    client.imports.upload(job, [(f"{n}.jpg", data) for n, data in enumerate(photos)], {"person": "Joe Biden"})
+    client.imports.upload(
+        job, [(f"{n}.jpg", data) for n, data in enumerate(photos)], [{"person": "Joe Biden"}] * len(photos)
+    )
 
     cancelled = client.jobs.cancel(job)
     client.jobs.retry(job)
@@ -267,5 +269,30 @@ def test_an_import_takes_nothing_after_it_was_closed(service: Running, gallery: 
     client.imports.close(job)
 
     with pytest.raises(ServiceError, match="takes no more photos") as refused:
-        client.imports.upload(job, [("a.jpg", (examples / "queries" / "one.jpg").read_bytes())], {"person": "A"})
+        client.imports.upload(job, [("a.jpg", (examples / "queries" / "one.jpg").read_bytes())], [{"person": "A"}])
     assert refused.value.status == 409
+
+
+def test_a_name_that_looks_like_a_number_is_a_name(service: Running, gallery: str, examples: Path) -> None:
+    photo = (examples / "people" / "Joe Biden" / "1.jpg").read_bytes()
+    with service.http(params={"collection": gallery}) as http:
+        taken = http.post("/v1/photos", data={"person": "123", "external_id": "007"}, files={"photo": photo}).json()
+    service.ended(taken["job"], gallery)
+
+    assert [(p["name"], p["external_id"]) for p in service.client(gallery).people.list()] == [("123", "007")]
+
+
+def test_a_manifest_brings_names_external_ids_and_attributes(
+    service: Running, gallery: str, examples: Path, tmp_path: Path
+) -> None:
+    for n, person in enumerate(("Joe Biden", "Grace Hopper")):
+        (tmp_path / f"{n}.jpg").write_bytes((examples / "people" / person / "1.jpg").read_bytes())
+    rows = 'path,person,external_id,department\r\n0.jpg,"Pérez, Ana",e-1,Sales\r\n1.jpg,"Pérez, Ana",e-2,\r\ngone.jpg,X,,\r\n'
+    (tmp_path / "manifest.csv").write_text("\ufeff" + rows, encoding="utf-8")
+
+    summary = service.answer("import", str(tmp_path), collection=gallery)
+
+    assert (summary["done"], summary["reasons"]) == (2, {"missing_file": 1})
+    people = {p["external_id"]: p for p in service.client(gallery).people.list()}
+    assert [people[e]["name"] for e in ("e-1", "e-2")] == ["Pérez, Ana", "Pérez, Ana"]
+    assert people["e-1"]["attributes"] == {"department": "Sales"}
