@@ -137,7 +137,10 @@ class Asking:
                 pipeline.set(key, photo, ex=_PHOTO_LIVES_S)
             pipeline.execute()
             try:
-                self._app.send_task(names.LOOK, args=[asdict(ask)], expires=timeout_s, retry=False)
+                # Without a representation of its arguments for logs, which takes longer to make than the message.
+                self._app.send_task(
+                    names.LOOK, args=[asdict(ask)], expires=timeout_s, retry=False, argsrepr="", kwargsrepr=""
+                )
                 return self._wait(ask)
             finally:
                 self._redis.delete(*keys)

@@ -1,5 +1,6 @@
 """How a resource is written: what the gateway has open, and doors that say which scope they need."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from services.broker.requests import Asking, Waking
 from services.broker.send import Queue
-from services.catalog import collections
+from services.catalog import collections, models
 from services.catalog.engine import Catalog
-from services.catalog.schema import ApiKey, Collection
+from services.catalog.schema import ApiKey, Collection, Model
 from services.errors import NotFound
 from services.photos.store import PhotoStore
 from services.settings import GatewaySettings, Limits
@@ -26,7 +27,39 @@ SCOPES: dict[str, str] = {}
 IN_MEMORY: set[str] = set()
 """Endpoints whose photos are looked at and forgotten: they are never written to a file."""
 
+_SCHEMAS: dict[type[BaseModel], dict[str, Any]] = {}
+
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Known:
+    """What a search needs at its start and what hardly ever changes: models by number, and the size of each gallery.
+
+    A model's content never changes under its number but for its table of thresholds, so it is read again after a minute;
+    a gallery's size belongs to its head, and is counted anew when the head has moved.
+    """
+
+    _MODEL_LIVES_S = 60.0
+
+    def __init__(self) -> None:
+        self._models: dict[int, tuple[float, Model]] = {}
+        self._people: dict[int, tuple[str, int, int]] = {}
+
+    def model(self, session: Session, model_id: int) -> Model:
+        """The model of that number."""
+        read_at, model = self._models.get(model_id, (0.0, None))
+        if model is None or time.monotonic() - read_at > self._MODEL_LIVES_S:
+            model = models.by_id(session, model_id)
+            self._models[model_id] = (time.monotonic(), model)
+        return model
+
+    def people(self, session: Session, collection: Collection) -> int:
+        """How many are enrolled in a collection."""
+        epoch, head, people = self._people.get(collection.id, ("", -1, 0))
+        if (epoch, head) != (collection.epoch, collection.head):
+            people = collections.enrolled(session, collection.id)
+            self._people[collection.id] = (collection.epoch, collection.head, people)
+        return people
 
 
 @dataclass
@@ -44,6 +77,7 @@ class Gateway:
     settings: GatewaySettings
     data: Path
     spool: Path
+    known: Known = field(default_factory=Known)
     searches: BoundedSemaphore = field(init=False)
     streams: BoundedSemaphore = field(init=False)
 
@@ -66,6 +100,15 @@ class Taken(BaseModel):
     """What a request may carry; what is not named here is refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - pydantic's
+        """As pydantic's, made once: flask-openapi asks for it at every request, which costs a millisecond."""
+        if args or kwargs:
+            return super().model_json_schema(*args, **kwargs)
+        if cls not in _SCHEMAS:
+            _SCHEMAS[cls] = super().model_json_schema()
+        return _SCHEMAS[cls]
 
 
 class InCollection(Taken):

@@ -15,7 +15,7 @@ from flask_openapi import FileStorage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.broker.requests import Answer, Search
-from services.catalog import collections, faces, models
+from services.catalog import faces
 from services.catalog.schema import Collection, Model
 from services.errors import Conflict, TooManyRequests
 from services.gateway import answers, problems, thresholds, uploads
@@ -154,9 +154,10 @@ def gallery_of(name: str) -> Gallery:
         collection = collection_of(session, name)
         if collection.model_id is None:
             raise Conflict("This collection has no model yet: the workers have not been prepared.")
-        model = models.by_id(session, collection.model_id)
-        detector = None if collection.detector_id is None else models.by_id(session, collection.detector_id).digest
-        return Gallery(collection, model, detector, collections.enrolled(session, collection.id))
+        known = gateway().known
+        model = known.model(session, collection.model_id)
+        detector = None if collection.detector_id is None else known.model(session, collection.detector_id).digest
+        return Gallery(collection, model, detector, known.people(session, collection))
 
 
 @contextmanager
@@ -206,7 +207,7 @@ def _named(answer: Answer, k: int, threshold: float, *, unique: bool) -> list[di
     """The faces of an answer with the persons that their hits are now, by the catalog."""
     found = answer["photos"][0]["faces"]
     with gateway().catalog.reading() as session:
-        known = faces.by_ids(session, {hit["face"] for hits in answer["hits"] for hit in hits})
+        known = faces.owners(session, {hit["face"] for hits in answer["hits"] for hit in hits})
     listed = [_still_true(hits, known) for hits in answer["hits"]]
     taken = _owners(listed, threshold) if unique else {}
     rows = []
@@ -226,19 +227,19 @@ def _named(answer: Answer, k: int, threshold: float, *, unique: bool) -> list[di
     return rows
 
 
-def _still_true(hits: Sequence[Mapping[str, Any]], known: Mapping[int, Any]) -> list[dict[str, Any]]:
+def _still_true(hits: Sequence[Mapping[str, Any]], known: Mapping[int, faces.Owner]) -> list[dict[str, Any]]:
     """Hits whose face is still there and still that person's."""
     rows = []
     for hit in hits:
-        face, photo, person = known.get(hit["face"], (None, None, None))
-        if person is not None and person.id == hit["person"]:
+        owner = known.get(hit["face"])
+        if owner is not None and owner.person == hit["person"]:
             rows.append(
                 {
-                    "person": answers.person_ref(person),
+                    "person": {"id": owner.person_id, "name": owner.name, "external_id": owner.external_id},
                     "similarity": round(hit["similarity"], 6),
                     "fmr": None,
-                    "face_id": face.public_id,
-                    "photo_id": photo.public_id,
+                    "face_id": owner.face_id,
+                    "photo_id": owner.photo_id,
                 }
             )
     return rows

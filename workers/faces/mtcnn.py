@@ -42,11 +42,15 @@ class Effort:
     """From which each net's proposals count."""
     proposals: int = 256
     """At most so many go to R-Net."""
+    filter: Image.Resampling = Image.Resampling.BOX
+    """From level to level: averages over areas are quickest; the wider bilinear filter finds a few small faces more."""
 
 
 EFFORTS = {
     Mode.BALANCED: Effort(cap_px=640, least_face=0.035, factor=0.65),
-    Mode.THOROUGH: Effort(cap_px=1024, least_face=0.02, probabilities=(0.6, 0.6, 0.7)),
+    Mode.THOROUGH: Effort(
+        cap_px=1024, least_face=0.02, probabilities=(0.6, 0.6, 0.7), filter=Image.Resampling.BILINEAR
+    ),
 }
 
 
@@ -86,7 +90,7 @@ class Mtcnn:
         picture = base
         while min(base.size) * size >= P_NET_PX:
             shape = (math.ceil(base.width * size), math.ceil(base.height * size))
-            picture = picture.resize(shape, Image.Resampling.BOX if size < 0.75 else Image.Resampling.BILINEAR)
+            picture = picture.resize(shape, effort.filter if size < 0.75 else Image.Resampling.BILINEAR)
             levels.append(Level(picture, shape[0] / base.width, shape[1] / base.height))
             boxes, logits = self._level(levels[-1], effort.probabilities[0])
             found.append(boxes)
