@@ -1,18 +1,34 @@
-"""The generated pages of docs/: settings and problems. ``make docs`` writes them, a test sees that they are current."""
+"""The generated pages of docs/: settings, problems, commands, API. ``make docs`` writes them; a test sees that they are current."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import typer
 from pydantic import SecretStr
 
 from services import errors, settings
+from services.broker.app import celery_app
+from services.broker.requests import Asking, Waking
+from services.broker.send import Queue
+from services.catalog.engine import Catalog
+from services.cli import main as cli
+from services.gateway.app import create_app
+from services.gateway.doors import SCOPES, Gateway
+from services.photos.store import PhotoStore
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def pages() -> dict[Path, str]:
     """Every generated page, by its path."""
-    return {DOCS / "settings.md": settings_page(), DOCS / "problems.md": problems_page()}
+    return {
+        DOCS / "settings.md": settings_page(),
+        DOCS / "problems.md": problems_page(),
+        DOCS / "commands.md": commands_page(),
+        DOCS / "api.md": api_page(),
+    }
 
 
 def settings_page() -> str:
@@ -61,6 +77,90 @@ def problems_page() -> str:
     lines += ["| reason | meaning |", "| --- | --- |"]
     lines += [f"| `{reason}` | {meaning} |" for reason, meaning in errors.REJECTIONS.items()]
     return "\n".join([*lines, ""])
+
+
+def commands_page() -> str:
+    """Every command with its help."""
+    lines = [
+        "# Commands",
+        "",
+        "`--json` on every command prints one JSON document and nothing else. Exit codes: 0 done; 1 done with rejected items,",
+        "or different people (`verify`); 2 usage or refused input; 3 the service cannot be reached or failed. Service and key",
+        "are taken from `COLEGA_URL` and `COLEGA_API_KEY`, else from `instance.json` in `COLEGA_DATA` (default `./data`), which",
+        "`colega up` keeps. This page is generated: `make docs`.",
+        "",
+    ]
+    if not cli.colega.registered_groups:
+        cli.register()
+    root = typer.main.get_command(cli.colega)
+    for name, command in sorted(_commands(root, "colega"), key=lambda named: named[0]):
+        options = []
+        for parameter in command.params:
+            about = getattr(parameter, "help", "") or ""
+            if "--help" in parameter.opts or "--version" in parameter.opts:
+                continue
+            shown = (
+                ", ".join(f"`{option}`" for option in parameter.opts) if parameter.param_type_name == "option" else ""
+            )
+            shown = shown or f"`{parameter.metavar or (parameter.name or '').upper()}`"
+            options.append(f"| {shown} | {about} |")
+        text = " ".join((command.help or "").split())
+        lines += [f"## `{name}`", "", text, ""]
+        if options:
+            lines += ["| argument or option | meaning |", "| --- | --- |", *options, ""]
+    return "\n".join(lines)
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer's copy of click is not public
+    if isinstance(command, typer.core.TyperGroup):
+        for word, below in command.commands.items():
+            yield from _commands(below, f"{name} {word}")
+    else:
+        yield name, command
+
+
+def api_page() -> str:
+    """Every endpoint with the scope that it needs."""
+    lines = [
+        "# API",
+        "",
+        "`Authorization: Bearer KEY` on everything under `/v1`; `collection` as a query field of every endpoint that is about one",
+        "(default `default`). `/openapi.json` has the fields, `/docs` shows them in a browser. Lists take `limit` and `cursor`.",
+        "`Idempotency-Key` is honoured on every POST that creates. Errors are [problems](problems.md). This page is generated: `make docs`.",
+        "",
+        "| method and path | scope | |",
+        "| --- | --- | --- |",
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        app = create_app(_unconnected(Path(scratch)))
+        for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+            function = app.view_functions[rule.endpoint]
+            if rule.endpoint.startswith(("openapi.", "swagger")):
+                continue
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                about = " ".join((function.__doc__ or "").split())
+                path = rule.rule.replace("<path:", "<").replace("<", "{").replace(">", "}")
+                lines.append(f"| `{method} {path}` | {SCOPES.get(rule.endpoint, 'none')} | {about} |")
+    return "\n".join([*lines, ""])
+
+
+def _unconnected(data: Path) -> Gateway:
+    """What a gateway has open, at addresses where nothing answers: nothing is asked of them here."""
+    url = "redis://127.0.0.1:1/0"
+    app = celery_app(url)
+    store = PhotoStore("http://127.0.0.1:1", "none", "none", "none")
+    return Gateway(
+        catalog=Catalog(f"sqlite:///{data}/catalog.sqlite"),
+        store=store,
+        probe=store,
+        queue=Queue(url, app),
+        asking=Asking(url, app),
+        waking=Waking(url),
+        limits=settings.Limits(),
+        settings=settings.GatewaySettings(),
+        data=data,
+        spool=data,
+    )
 
 
 def _tree(kind: type[errors.ColegaError]) -> Iterator[type[errors.ColegaError]]:

@@ -296,3 +296,31 @@ def test_a_manifest_brings_names_external_ids_and_attributes(
     people = {p["external_id"]: p for p in service.client(gallery).people.list()}
     assert [people[e]["name"] for e in ("e-1", "e-2")] == ["Pérez, Ana", "Pérez, Ana"]
     assert people["e-1"]["attributes"] == {"department": "Sales"}
+
+
+def test_a_detector_that_was_brought_along_serves_new_collections(
+    service: Running, examples: Path, shared: Path
+) -> None:
+    added = service.colega("models", "add", str(shared / "models" / "yunet_2026may.onnx"), "--name", "yunet")
+    assert added.returncode == 0, added.stderr
+    gallery = service.collection()
+
+    summary = service.answer("import", str(examples / "people"), collection=gallery)
+
+    assert summary["done"] == 5
+    assert service.names(examples / "queries" / "group.jpg", gallery) == ["Barack Obama", "Joe Biden", "Eileen Collins"]
+    face = service.client(gallery).people.show(service.client(gallery).people.named("Joe Biden")[0]["id"])["shown_in"][
+        0
+    ]
+    assert face["detection_rule"].startswith("yunet-1-")
+    service.colega("models", "retire", "yunet")
+    assert "mtcnn" in json.dumps(service.client().send("GET", f"/v1/collections/{service.collection()}"))
+
+
+def test_a_file_that_is_no_detector_is_refused(service: Running, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+
+    added = service.colega("models", "add", str(tmp_path / "model.onnx"), "--name", "nonsense")
+
+    assert added.returncode == 2
+    assert "not a YuNet detector" in added.stderr
