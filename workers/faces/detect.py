@@ -14,7 +14,7 @@ class Mode(StrEnum):
     """How hard to look."""
 
     BALANCED = "balanced"
-    """Faces down to four percent of the long side."""
+    """Faces down to three and a half percent of the long side."""
     THOROUGH = "thorough"
     """Small faces of large groups too, in several times the time."""
 

@@ -47,7 +47,7 @@ class Effort:
 
 
 EFFORTS = {
-    Mode.BALANCED: Effort(cap_px=640, least_face=0.035, factor=0.65),
+    Mode.BALANCED: Effort(cap_px=640, least_face=0.034, factor=0.65, probabilities=(0.85, 0.7, 0.7)),
     Mode.THOROUGH: Effort(
         cap_px=1024, least_face=0.02, probabilities=(0.6, 0.6, 0.7), filter=Image.Resampling.BILINEAR
     ),
