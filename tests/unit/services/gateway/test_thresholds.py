@@ -1,0 +1,35 @@
+"""The threshold of a search follows the size of its gallery."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.errors import InvalidRequest
+from services.gateway.thresholds import for_search
+
+TABLE = {"fpir": {"0.05": [[10, 0.43, 0.1], [100, 0.52, 0.1], [420, 0.57, 0.1]]}, "fmr": {"0.001": 0.525}}
+
+
+def test_between_the_sizes_of_the_table_it_goes_with_their_logarithm() -> None:
+    assert for_search(TABLE, 10) == 0.43
+    assert for_search(TABLE, 100) == pytest.approx(0.52)
+    assert 0.43 < for_search(TABLE, 32) < 0.52
+    assert for_search(TABLE, 32) == pytest.approx(0.475, abs=0.001)
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7))
+def test_a_larger_gallery_never_has_a_lower_threshold(one: int, other: int) -> None:
+    small, large = sorted((one, other))
+
+    assert for_search(TABLE, small) <= for_search(TABLE, large) <= 1.0
+
+
+def test_what_is_given_counts() -> None:
+    assert for_search(TABLE, 5, threshold=0.7) == 0.7
+    assert for_search(TABLE, 5, fmr=0.001) == 0.525
+
+
+@pytest.mark.parametrize("given_rate", [{"fmr": 0.5}, {"fpir": 0.2}, {"threshold": 0.5, "fpir": 0.05}])
+def test_what_the_table_does_not_have_is_refused(given_rate: dict[str, float]) -> None:
+    with pytest.raises(InvalidRequest):
+        for_search(TABLE, 5, **given_rate)
