@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -173,3 +174,28 @@ def test_a_part_killed_in_the_middle_of_an_import_loses_and_doubles_nothing(
     ]
     service.wait_until(lambda: service.health().get("status") == "ok")
     assert service.names(examples / "queries" / "one.jpg", gallery) == ["Barack Obama"]
+
+
+def test_an_upload_that_finds_no_room_is_refused_whole(tmp_path: Path, examples: Path) -> None:
+    spool = tmp_path / "data" / "spool"
+    spool.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(spool)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here: that takes root")
+    running = Running(tmp_path / "data")
+    try:
+        running.start()
+        photo = examples / "queries" / "group.jpg"
+        assert photo.stat().st_size > 64 * 1024
+        with running.http() as http:
+            refused = http.post("/v1/photos", data={"person": "A"}, files={"photo": photo.read_bytes()})
+            small = http.post("/v1/people", json={"name": "Ana"})
+            searched = http.post("/v1/search", files={"photo": photo.read_bytes()})
+    finally:
+        running.stop()
+        subprocess.run(["umount", str(spool)], check=True)
+
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/disk-full")
+    assert (small.status_code, searched.status_code) == (201, 200)  # A query photo needs no disk.
