@@ -15,8 +15,8 @@ import numpy as np
 from index.protocol import Vectors
 from index.replica import NOBODY, Replica
 
-_ALWAYS_SCORED = 64
-_FIRST_FACES = 64
+_ALWAYS_SCORED = 32
+_FIRST_FACES = 256
 
 
 @dataclass(frozen=True, slots=True)

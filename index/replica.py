@@ -22,6 +22,8 @@ class Replica:
         self._faces_of: dict[int, list[int]] = {}
         self._spread: dict[int, float] = {}
         self._changed: set[int] = set()
+        self._widest: tuple[int, list[int], float] | None = None
+        """What :meth:`widest` answered, until a person changes."""
 
     @property
     def sequence(self) -> int:
@@ -78,10 +80,10 @@ class Replica:
     def widest(self, count: int) -> tuple[list[int], float]:
         """The *count* persons of the smallest spread, and the smallest spread among the others."""
         self._settle()
-        ordered = (
-            sorted(self._spread, key=self._spread.__getitem__) if len(self._spread) > count else list(self._spread)
-        )
-        return ordered[:count], self._spread[ordered[count]] if len(ordered) > count else 1.0
+        if self._widest is None or self._widest[0] != count:
+            ordered = sorted(self._spread, key=self._spread.__getitem__)
+            self._widest = (count, ordered[:count], self._spread[ordered[count]] if len(ordered) > count else 1.0)
+        return self._widest[1], self._widest[2]
 
     def template(self, person: int) -> Vectors:
         """The renormalised mean of a person's vectors, (d,) float32."""
@@ -129,6 +131,8 @@ class Replica:
         self._changed.add(person)
 
     def _settle(self) -> None:
+        if self._changed:
+            self._widest = None
         for person in self._changed:
             faces = self._faces_of.get(person, ())
             if len(faces) < 2:
