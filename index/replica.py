@@ -85,11 +85,6 @@ class Replica:
             self._widest = (count, ordered[:count], self._spread[ordered[count]] if len(ordered) > count else 1.0)
         return self._widest[1], self._widest[2]
 
-    def template(self, person: int) -> Vectors:
-        """The renormalised mean of a person's vectors, (d,) float32."""
-        total: Vectors = self.index.vectors(self._faces_of[person]).sum(0)
-        return total / np.linalg.norm(total)
-
     def _flush(self, run: dict[int, Entry]) -> None:
         """Apply *run*, adds and assigns of distinct faces, as one: vectors of faces that are here stay as they are."""
         if not run:
