@@ -38,8 +38,8 @@ LEAST_SIDE_PX = 20
 
 _ORIENTATION = 0x0112
 _LARGEST_PROFILE_BYTES = 4_000_000
-_PAPER = (255, 255, 255)
-"""What shows through where a picture is transparent: what a person sees on a page."""
+_PAPER = (127, 127, 127)
+"""What shows through where a picture is transparent: a grey in which neither light nor dark faces drown."""
 
 
 def decode(data: bytes, *, max_pixels: int, want_px: int) -> Decoded:

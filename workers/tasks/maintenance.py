@@ -12,6 +12,7 @@ from workers.tasks.process import app, here
 SWEEP_EVERY_S, TIDY_EVERY_S, ORPHANS_EVERY_S = 3.0, 30.0, 3600.0
 _LEASE_S = 60.0
 
+app.conf.beat_scheduler = "celery.beat:Scheduler"  # The usual one pickles its state into a file; ours needs none.
 app.conf.beat_schedule = {
     "sweep": {"task": names.SWEEP, "schedule": SWEEP_EVERY_S, "options": {"expires": SWEEP_EVERY_S}},
     "tidy": {"task": names.TIDY, "schedule": TIDY_EVERY_S, "options": {"expires": TIDY_EVERY_S}},

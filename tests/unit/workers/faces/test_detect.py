@@ -1,5 +1,7 @@
 """Both detectors find the faces of the examples, whichever way up; a label goes to the right face."""
 
+import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from workers.faces.decode import decode
 from workers.faces.detect import Detector, Mode, largest_central, look
 from workers.faces.overlap import areas, best_of_overlapping, iou, share_of_smaller
 from workers.faces.values import Box, Decoded, Detection, Pixels
@@ -106,3 +109,39 @@ def test_overlap_is_a_share(boxes: list[tuple[float, float, float, float]]) -> N
         assert np.all((matrix >= 0) & (matrix <= 1 + 1e-4))
         np.testing.assert_allclose(np.diagonal(matrix), 1, rtol=1e-3)
     assert np.all(areas(edges) > 0)
+
+
+def test_a_face_is_found_in_each_odd_file_that_shows_one(detector: Detector, shared: Path) -> None:
+    folder = shared / "data" / "odd_files"
+    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        with_faces = [row["file"] for row in csv.DictReader(file) if row["expect"] == "face"]
+
+    missed = [
+        name
+        for name in with_faces
+        if not look(
+            detector,
+            decode((folder / name).read_bytes(), max_pixels=50_000_000, want_px=640),
+            Mode.BALANCED,
+        ).detections
+    ]
+
+    assert not missed
+    assert len(with_faces) > 80
+
+
+def test_every_annotated_nose_lies_in_a_box(detector: Detector, shared: Path) -> None:
+    folder = shared / "data" / "compreface_samples"
+    found = extra = 0
+    for row in json.loads((folder / "annotations.json").read_text("utf-8")):
+        decoded = decode((folder / row["file"]).read_bytes(), max_pixels=50_000_000, want_px=640)
+        boxes = [d.box for d in detector.find(decoded.pixels, Mode.BALANCED)]
+        for x, y in row["noses"]:
+            at_x, at_y = x / decoded.scale_x, y / decoded.scale_y
+            hit = next((b for b in boxes if b.x <= at_x <= b.x + b.w and b.y <= at_y <= b.y + b.h), None)
+            if hit is not None:
+                boxes.remove(hit)
+                found += 1
+        extra += len(boxes)
+
+    assert (found, extra <= 1) == (46, True)
