@@ -142,8 +142,9 @@ class Asking:
                     names.LOOK, args=[asdict(ask)], expires=timeout_s, retry=False, argsrepr="", kwargsrepr=""
                 )
                 return self._wait(ask)
-            finally:
-                self._redis.delete(*keys)
+            except BaseException:
+                self._redis.delete(*keys)  # An answer says that a worker has taken them out.
+                raise
 
     def search(self, vectors: Sequence[str], search: Search, *, model: str, timeout_s: float) -> Answer:
         """Look for vectors (base64 of float32) that are known already; no worker is asked.

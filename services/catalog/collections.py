@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,9 @@ from services.errors import Conflict, NotFound
 
 DEFAULT = "default"
 
+_BY_NAME = select(Collection).where(Collection.name == bindparam("called"))
+"""Asked at every request, and so built once."""
+
 
 def by_name(session: Session, name: str) -> Collection:
     """The collection called *name*.
@@ -20,7 +23,7 @@ def by_name(session: Session, name: str) -> Collection:
     Raises:
         NotFound: There is none.
     """
-    found = session.scalar(select(Collection).where(Collection.name == name))
+    found = session.scalar(_BY_NAME, {"called": name})
     if found is None:
         raise NotFound("collection", name)
     return found

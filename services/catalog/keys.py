@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.catalog.schema import ApiKey, new_id, now
@@ -13,6 +13,13 @@ from services.errors import InvalidRequest, NotFound, Unauthorized
 
 SCOPES = ("search", "enrol", "read", "manage", "train", "admin")
 """``admin`` may do everything that the others may."""
+
+_VALID = select(ApiKey).where(
+    ApiKey.sha256 == bindparam("sha256"),
+    ApiKey.revoked_at.is_(None),
+    or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now()),
+)
+"""Asked at every request, and so built once."""
 
 _USED_EVERY_S = 60.0  # Writing the time of last use at each request would make every read a write.
 
@@ -60,12 +67,7 @@ def check(session: Session, secret: str) -> ApiKey:
     Raises:
         Unauthorized: It is unknown, revoked or expired.
     """
-    valid = select(ApiKey).where(
-        ApiKey.sha256 == _hash(secret),
-        ApiKey.revoked_at.is_(None),
-        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now()),
-    )
-    found = session.scalar(valid)
+    found = session.scalar(_VALID, {"sha256": _hash(secret)})
     if found is None:
         raise Unauthorized("The API key is unknown, revoked or expired.")
     return found
