@@ -1,137 +1,159 @@
-"""A replica: one collection under one model as a searcher holds it: vectors, and whose each face is."""
+"""A replica: one collection under one model as a searcher holds it: faces, whose each is, and everybody's template."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from index.exact import ExactIndex
-from index.protocol import Entry, Ids, VectorIndex, Vectors
-
-NOBODY = 0
-"""Person number of a face that belongs to nobody."""
+from index.attributes import Attributes
+from index.owners import NOBODY, Owners, Persons
+from index.protocol import Entry, Half, Ids, VectorIndex, comparable
+from index.templates import all_templates, template
 
 
 class Replica:
-    """Vectors, persons and where in the log they come from. One writer; the searcher reads in the same thread."""
+    """A collection as of one sequence number of its log. One thread applies entries; others search meanwhile."""
 
-    def __init__(self, dimension: int, *, epoch: str, index: VectorIndex | None = None) -> None:
+    def __init__(self, faces: VectorIndex, templates: VectorIndex, *, epoch: str) -> None:
         self.epoch = epoch
-        self.index: VectorIndex = ExactIndex(dimension) if index is None else index
-        self._person_of: dict[int, int] = {}
-        self._faces_of: dict[int, list[int]] = {}
-        self._spread: dict[int, float] = {}
-        self._changed: set[int] = set()
-        self._widest: tuple[int, list[int], float] | None = None
-        """What :meth:`widest` answered, until a person changes."""
+        self.faces = faces
+        self.templates = templates
+        self.owners = Owners()
+        self.attributes = Attributes()
+        self.refused = 0
+        """Embeddings that cannot be compared (not finite, not of norm 1, of another length) and were passed over."""
+        self._sequence = 0
 
     @property
     def sequence(self) -> int:
-        """The last log entry that is applied."""
-        return self.index.sequence
+        """The last log entry that every search from now on reflects."""
+        return self._sequence
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether what it stands on was replaced by somebody else, so that it must be made anew."""
+        return False
+
+    def reach(self, head: int) -> int:
+        """How far it can be moved now towards *head*; less where another process has to go first."""
+        return head
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.faces)
 
-    def person_of(self, face: int) -> int:
-        """Whose a face is; ``NOBODY`` for nobody's and unknown ones."""
-        return self._person_of.get(face, NOBODY)
-
-    def faces_of(self, person: int) -> Sequence[int]:
-        """The faces of a person."""
-        return self._faces_of.get(person, ())
-
-    def load(self, faces: Ids, persons: NDArray[np.int64], vectors: Vectors, *, sequence: int) -> None:
-        """Take faces in as rows of the catalog, before the log is replayed from *sequence*.
+    def fill(
+        self,
+        blocks: Iterable[tuple[Ids, Persons, Half]],
+        attributes: Iterable[tuple[int, Mapping[str, str]]],
+        *,
+        sequence: int,
+    ) -> None:
+        """Take everything in as rows of the catalog, before the log is replayed from *sequence*.
 
         Args:
-            faces: (n,) int64, distinct and not here yet.
-            persons: (n,) int64, ``NOBODY`` for nobody.
-            vectors: (n, d) float32 of norm 1.
+            blocks: Faces (n,) int64, rising from block to block; their persons (n,) int64; vectors (n, d) float16.
+            attributes: Of people who have any.
             sequence: A log entry no younger than the rows.
         """
-        self.index.add(faces, vectors, sequence=sequence)
-        for face, person in zip(faces.tolist(), persons.tolist(), strict=True):
-            self._assign(face, person)
+        numbers, persons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+
+        def faces() -> Iterable[tuple[Ids, Half]]:
+            for block, owners, vectors in blocks:
+                if vectors.shape[1] != self.faces.dimension:
+                    self.refused += len(block)
+                    continue
+                good = comparable(vectors)
+                self.refused += len(block) - int(good.sum())
+                numbers.append(block[good])
+                persons.append(owners[good])
+                yield block[good], vectors[good]
+
+        self.faces.fill(faces(), sequence=sequence)
+        self.owners = Owners(np.concatenate(numbers), np.concatenate(persons))
+        self.templates.fill(all_templates(self.owners, self.faces), sequence=sequence)
+        self.attributes.fill(attributes)
+        self._sequence = sequence
+
+    def restored(self, owners: Owners, attributes: Attributes, *, sequence: int) -> None:
+        """Take over what a snapshot has beside the vectors."""
+        self.owners, self.attributes, self._sequence = owners, attributes, sequence
 
     def apply(self, entries: Sequence[Entry]) -> None:
-        """Apply log entries in order. Idempotent; the last entry of a face wins.
+        """Apply log entries in order, one or more. Idempotent; the last entry of a face wins.
 
-        Raises:
-            DimensionMismatch, InvalidVector: A vector is not of this model; entries before it are applied.
+        An ``add`` writes the face's vector; an ``assign`` only where the face is not here, so a change of whose a face
+        is touches no vector.
         """
-        run: dict[int, Entry] = {}
-        for entry in entries:
-            if entry.operation != "remove" and entry.vector is not None:
-                run[entry.face] = entry
-                continue
-            self._flush(run)
-            if entry.operation == "remove":
-                self._forget(entry)
-            else:  # Its embedding was erased since: a no-op that advances the number.
-                self.index.advance(entry.sequence)
-        self._flush(run)
+        last = entries[-1].sequence
+        faces = {entry.face: entry for entry in entries if entry.operation in {"add", "assign", "remove"}}
+        written = {entry.face for entry in entries if entry.operation == "add"}
+        with_vectors = [entry for entry in faces.values() if entry.operation != "remove" and entry.vector is not None]
+        refused = self._refused(with_vectors)
+        there = [entry for entry in with_vectors if entry.face not in refused]
+        added = [entry for entry in there if entry.face in written or entry.face not in self.owners]
+        if added:
+            vectors = np.stack([entry.vector for entry in added if entry.vector is not None]).astype(np.float32)
+            self.faces.add([entry.face for entry in added], vectors, sequence=last)
+        touched = {self.owners.person_of(entry.face) for entry in added}
+        for entry in there:
+            person = entry.person or NOBODY
+            was = self.owners.assign(entry.face, person)
+            if was != person:
+                touched |= {person} if was is None else {was, person}
+        removed = [face for face, entry in faces.items() if entry.operation == "remove"]
+        touched |= {was for face in removed if (was := self.owners.forget(face)) is not None}
+        self.faces.remove(removed, sequence=last)
+        self._renew(touched - {NOBODY}, last)
+        told = {entry.person: entry.attributes or {} for entry in entries if entry.person is not None}
+        self.attributes.fill((person, held if self.owners.faces_of(person) else {}) for person, held in told.items())
+        self._sequence = last
 
-    def spread(self, person: int) -> float:
-        """The norm of the mean of a person's vectors, in (0, 1]: 1 for one face, less the more their faces differ."""
-        self._settle()
-        return self._spread.get(person, 1.0)
+    def _refused(self, entries: Sequence[Entry]) -> set[int]:
+        """The faces of those entries whose vectors cannot be compared; they are counted."""
+        dimension = self.faces.dimension
+        refused = {entry.face for entry in entries if entry.vector is None or entry.vector.shape != (dimension,)}
+        whole = [entry for entry in entries if entry.face not in refused]
+        if whole:
+            good = comparable(np.stack([entry.vector for entry in whole if entry.vector is not None]))
+            refused |= {entry.face for entry, is_good in zip(whole, good.tolist(), strict=True) if not is_good}
+        self.refused += len(refused)
+        return refused
 
-    def widest(self, count: int) -> tuple[list[int], float]:
-        """The *count* persons of the smallest spread, and the smallest spread among the others."""
-        self._settle()
-        if self._widest is None or self._widest[0] != count:
-            ordered = sorted(self._spread, key=self._spread.__getitem__)
-            self._widest = (count, ordered[:count], self._spread[ordered[count]] if len(ordered) > count else 1.0)
-        return self._widest[1], self._widest[2]
+    def settle(self) -> bool:
+        """What lies between changes: sealing, compaction, folding. Called by the writer every now and then.
 
-    def _flush(self, run: dict[int, Entry]) -> None:
-        """Apply *run*, adds and assigns of distinct faces, as one: vectors of faces that are here stay as they are."""
-        if not run:
-            return
-        last = max(entry.sequence for entry in run.values())
-        new = [e for e in run.values() if e.face not in self._person_of and e.vector is not None]
-        if new:
-            vectors = np.stack([e.vector for e in new if e.vector is not None]).astype(np.float32)
-            self.index.add([e.face for e in new], vectors, sequence=last)
-        self.index.advance(last)
-        for entry in run.values():
-            self._assign(entry.face, entry.person or NOBODY)
-        run.clear()
+        Returns:
+            Whether something is under way, so that it is worth calling again soon.
+        """
+        busy = [self.faces.settle(), self.templates.settle()]
+        self.owners.settle()
+        return any(busy)
 
-    def _forget(self, entry: Entry) -> None:
-        self.index.remove([entry.face], sequence=entry.sequence)
-        self._leave(entry.face)
+    def files(self) -> set[str]:
+        """Names of the files that its indexes use."""
+        return self.faces.files() | self.templates.files()
 
-    def _assign(self, face: int, person: int) -> None:
-        if self._person_of.get(face) == person:
-            return
-        self._leave(face)
-        self._person_of[face] = person
-        if person != NOBODY:
-            self._faces_of.setdefault(person, []).append(face)
-            self._touch(person)
+    @property
+    def trouble(self) -> str:
+        """What does not work at the moment though searches are answered; empty where nothing is wrong."""
+        return self.faces.trouble or self.templates.trouble
 
-    def _leave(self, face: int) -> None:
-        person = self._person_of.pop(face, NOBODY)
-        if person == NOBODY:
-            return
-        faces = self._faces_of[person]
-        faces.remove(face)
-        if not faces:
-            del self._faces_of[person]
-        self._touch(person)
+    @property
+    def hot_bytes(self) -> int:
+        """What it keeps in memory, roughly."""
+        return self.faces.hot_bytes + self.templates.hot_bytes + self.owners.hot_bytes
 
-    def _touch(self, person: int) -> None:
-        self._changed.add(person)
-
-    def _settle(self) -> None:
-        if self._changed:
-            self._widest = None
-        for person in self._changed:
-            faces = self._faces_of.get(person, ())
-            if len(faces) < 2:
-                self._spread.pop(person, None)
+    def _renew(self, persons: set[int], sequence: int) -> None:
+        """Compute the templates of *persons* anew."""
+        gone, there, made = [], [], []
+        for person in sorted(persons):
+            faces = self.owners.faces_of(person)
+            if faces:
+                there.append(person)
+                made.append(template(self.faces.vectors(faces)))
             else:
-                self._spread[person] = float(np.linalg.norm(self.index.vectors(faces).mean(0)))
-        self._changed.clear()
+                gone.append(person)
+        if there:
+            self.templates.add(there, np.stack(made), sequence=sequence)
+        self.templates.remove(gone, sequence=sequence)
+        self.attributes.fill((person, {}) for person in gone)
+        self.faces.advance(sequence)

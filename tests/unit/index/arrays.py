@@ -1,6 +1,9 @@
-"""Vectors and a log for the tests of the index."""
+"""Vectors, a log and a shelf for the tests of the index."""
 
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,7 @@ class WrittenLog:
         self.epoch, self.sequence, self.pruned = "first", 0, 0
         self.rows: dict[int, tuple[int, Vectors]] = {}
         self.written: list[tuple[int, str, int, int | None]] = []
+        self.departments: dict[int, str] = {}
 
     def write(self, operation: str, face: int, person: int | None, vector: Vectors | None = None) -> None:
         """One change, with its row."""
@@ -52,11 +56,13 @@ class WrittenLog:
         """See :class:`index.protocol.Log`."""
         return {1: Head(self.epoch, self.sequence)}
 
-    def entries(self, collection: int, model: int, after: int, limit: int) -> list[Entry]:
+    def entries(self, collection: int, model: int, epoch: str, after: int, limit: int) -> list[Entry]:
         """See :class:`index.protocol.Log`."""
         del collection, model
+        if epoch != self.epoch:
+            return []
         found = [row for row in self.written if row[0] > max(after, self.pruned)][:limit]
-        return [Entry(s, op, face, person, self._vector(face)) for s, op, face, person in found]
+        return [Entry(s, op, face, person, self._vector(face), self._held(person)) for s, op, face, person in found]
 
     def faces(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64], NDArray[np.float16]]]:
         """See :class:`index.protocol.Log`."""
@@ -68,5 +74,54 @@ class WrittenLog:
             vectors = np.stack([self.rows[face][1] for face in part]).astype(np.float16)
             yield np.array(part, np.int64), persons, vectors
 
+    def owners(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
+        """See :class:`index.protocol.Log`."""
+        yield from ((faces, persons) for faces, persons, _ in self.faces(collection, model))
+
+    def attributes(self, collection: int) -> Iterator[tuple[int, Mapping[str, str]]]:
+        """See :class:`index.protocol.Log`."""
+        del collection
+        yield from ((person, {"department": name}) for person, name in self.departments.items())
+
+    def _held(self, person: int | None) -> Mapping[str, str] | None:
+        if person is None:
+            return None
+        return {"department": self.departments[person]} if person in self.departments else {}
+
     def _vector(self, face: int) -> NDArray[np.float16] | None:
         return self.rows[face][1].astype(np.float16) if face in self.rows else None
+
+
+class FolderShelf:
+    """A :class:`index.protocol.Shelf` in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.is_away = False
+
+    def names(self) -> Iterator[tuple[str, float]]:
+        """See :class:`index.protocol.Shelf`."""
+        self._reach()
+        for file in self.folder.rglob("*"):
+            if file.is_file():
+                yield str(file.relative_to(self.folder)), time.time() - file.stat().st_mtime
+
+    def put(self, name: str, file: Path) -> None:
+        """See :class:`index.protocol.Shelf`."""
+        self._reach()
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, self.folder / name)
+
+    def get(self, name: str, file: Path) -> None:
+        """See :class:`index.protocol.Shelf`."""
+        self._reach()
+        shutil.copyfile(self.folder / name, file)
+
+    def delete(self, name: str) -> None:
+        """See :class:`index.protocol.Shelf`."""
+        self._reach()
+        (self.folder / name).unlink(missing_ok=True)
+
+    def _reach(self) -> None:
+        if self.is_away:
+            raise OSError("The shelf is away.")
