@@ -236,6 +236,12 @@ class IndexBehind(Unavailable):
     type, title, status = "index-behind", "The index is not there yet", 503
 
 
+class IndexUnavailable(Unavailable):
+    """The index cannot be loaded, or the Milvus that holds it does not answer."""
+
+    type, title, status = "index-unavailable", "The index is not available", 503
+
+
 class DiskFull(Unavailable):
     """There is no room to take the upload in; nothing of it was kept."""
 

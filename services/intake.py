@@ -4,6 +4,7 @@ Used by the gateway and by the worker that unpacks archives. What is acknowledge
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services import formats
-from services.catalog import jobs, people, photos
+from services.catalog import jobs, log, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Item, Job, Person, Photo, new_id
 from services.errors import InvalidRequest, PhotoRefused, Rejection
@@ -114,14 +115,27 @@ def take(
             job = session.get_one(Job, job_id, with_for_update=True)
             jobs.open_for_items(job)
             lost: list[str] = []
+            given = {label.external_id for label in labels if label and label.external_id and label.attributes}
+            before = people.attributes_of(session, collection_id, given) if given else {}
             taken = [
                 _item(session, job, upload, stored.get(upload.sha256), label, lost)
                 for upload, label in zip(uploads, labels, strict=True)
             ]
+            _log_attributes(session, collection_id, given, before)
         unused = lost
         return taken
     finally:
         store.delete_many(unused)
+
+
+def _log_attributes(
+    session: Session, collection_id: int, given: AbstractSet[str], before: Mapping[int, Mapping[str, str]]
+) -> None:
+    """Log whose attributes are others than *before*. Newcomers' come with their first face."""
+    now = people.attributes_of(session, collection_id, given) if before else {}
+    changed = [log.Change("attributes", person_id=person) for person in before if now.get(person) != before[person]]
+    if changed:
+        log.append(session, collection_id, changed)
 
 
 def _known(session: Session, collection_id: int, hashes: Sequence[str]) -> set[str]:

@@ -108,11 +108,44 @@ class IndexSettings(Group):
     """Where faces are searched."""
 
     index_backend: Literal["faiss", "milvus"] = Field(default="faiss", description="The engine behind the index.")
-    index_device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where FAISS searches.")
+    index_device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where FAISS searches; auto is a GPU where there is one, cuda does not start without.",
+    )
+    index_gpu_vectors: Literal["fp16", "int8"] = Field(
+        default="fp16", description="How a GPU keeps vectors, in 1,024 bytes a person or 512; the answers are the same."
+    )
+    index_gpu_memory_mb: NonNegativeInt = Field(
+        default=0, description="Memory of each GPU that people may fill; 0: as much as there is."
+    )
     index_memory_mb: PositiveInt = Field(
         default=4096, description="Replicas are dropped by least recent use above this."
     )
     index_poll_s: PositiveFloat = Field(default=0.5, description="A lost wake-up costs at most this.")
+    index_pinned: str = Field(
+        default="default",
+        description="Collections that searchers hold from their start on, by name, with commas between.",
+    )
+    index_vectors: Literal["mapped", "memory"] = Field(
+        default="mapped", description="Float16 vectors of large collections: mapped from disk, or all in memory."
+    )
+    index_snapshot_faces: PositiveInt = Field(
+        default=1000, description="Collections of fewer faces are not written down: they are read from rows as quickly."
+    )
+    index_snapshot_s: PositiveFloat = Field(
+        default=600.0, description="How often a large collection's index is written down, if it has changed."
+    )
+
+
+class MilvusSettings(Group):
+    """The Milvus that holds the vectors, where COLEGA_INDEX_BACKEND is milvus."""
+
+    milvus_uri: str = Field(default="", description="Where Milvus answers, such as http://milvus:19530.")
+    milvus_token: SecretStr = Field(default=SecretStr(""), description="USER:PASSWORD, or an API key.")
+    milvus_database: str = Field(default="default", description="A database that is this installation's alone.")
+    milvus_index: Literal["FLAT", "HNSW", "SCANN", "DISKANN"] = Field(
+        default="FLAT", description="Milvus's index type; FLAT is exact."
+    )
 
 
 class Retention(Group):
@@ -148,6 +181,7 @@ GROUPS: tuple[type[Group], ...] = (
     Limits,
     Computing,
     IndexSettings,
+    MilvusSettings,
     Retention,
     GatewaySettings,
     ClientSettings,

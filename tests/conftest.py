@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from pytest_socket import socket_allow_hosts
@@ -13,6 +13,9 @@ from services.photos.store import PhotoStore
 from tests.postgres import PostgresMissing
 from tests.service import Service
 from tests.stack import Stack
+
+if TYPE_CHECKING:
+    from tests.milvus import MilvusLite
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,6 +85,21 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The whole service, started once a run. Tests share it, so each keeps to a collection of its own."""
     with Service(tmp_path_factory.mktemp("service") / "data") as service:
         yield service.start()
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MilvusLite]":
+    """A running milvus-lite. Only for the long tests, and where the tests decide: it takes its time."""
+    if not (os.environ.get("CI") or os.environ.get("COLEGA_SOAK")):
+        pytest.skip("milvus-lite is started with CI or COLEGA_SOAK set only")
+    from tests.milvus import MilvusLite  # Its client takes a second to import.
+
+    server = MilvusLite(tmp_path_factory.mktemp("milvus"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 def missing(reason: str) -> NoReturn:

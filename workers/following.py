@@ -1,6 +1,6 @@
 """Following: the catalog's log as the index reads it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,12 @@ class CatalogLog:
         with self._catalog.reading() as session:
             return {collection: Head(*head) for collection, head in log.heads(session).items()}
 
-    def entries(self, collection: int, model: int, after: int, limit: int) -> list[Entry]:
-        """See :class:`index.protocol.Log`."""
+    def entries(self, collection: int, model: int, epoch: str, after: int, limit: int) -> list[Entry]:
+        """See :class:`index.protocol.Log`. Epoch and entries are read at one moment."""
         with self._catalog.reading() as session:
-            rows = log.entries(session, collection, model, after, limit)
-        return [Entry(r.sequence, r.operation, r.face_id, r.person_id, _vector(r.vector)) for r in rows]
+            head = log.head(session, collection)
+            rows = log.entries(session, collection, model, after, limit) if head and head[0] == epoch else []
+        return [Entry(r.sequence, r.operation, r.face_id, r.person_id, _vector(r.vector), r.attributes) for r in rows]
 
     def faces(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64], NDArray[np.float16]]]:
         """See :class:`index.protocol.Log`. All in one reading transaction."""
@@ -44,6 +45,18 @@ class CatalogLog:
                 persons = np.array([row.person_id or 0 for row in rows], np.int64)
                 vectors = np.frombuffer(b"".join(row.vector for row in rows), VECTOR).reshape(len(rows), -1)
                 yield faces, persons, vectors
+
+    def owners(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
+        """See :class:`index.protocol.Log`. All in one reading transaction."""
+        with self._catalog.reading() as session:
+            for rows in log.owners(session, collection, model):
+                faces = np.array([row.face_id for row in rows], np.int64)
+                yield faces, np.array([row.person_id or 0 for row in rows], np.int64)
+
+    def attributes(self, collection: int) -> Iterator[tuple[int, Mapping[str, str]]]:
+        """See :class:`index.protocol.Log`."""
+        with self._catalog.reading() as session:
+            yield from log.attributes(session, collection)
 
 
 def _vector(held: bytes | None) -> NDArray[np.float16] | None:

@@ -1,116 +1,240 @@
 """The searcher: the process that holds the replicas. ``python -m workers.searcher``.
 
-One thread: it drains what queries have arrived, follows the logs, and answers. Nothing that FAISS searches is changed at
-the same time, because nothing else happens at the same time.
+One thread drains what queries have arrived and answers them, those that came together as one batch. A second follows the
+logs, loads and drops replicas, and has snapshots written. A third answers who looks alike (:mod:`workers.joining`). A search
+never waits for them.
 """
 
 import os
 import signal
 import socket
 import sys
+import threading
 import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
+from index.engine import device
+from index.engine.home import EngineHome
+from index.engine.looking import Helper
+from index.engine.sealing import SealingProcess
+from index.follower import Home as ReplicaHome
+from index.protocol import Head
+from services.broker.joins import JoinDesk
 from services.broker.requests import Query, Searching
-from services.catalog import models, processes
+from services.catalog import collections, models, processes
 from services.catalog.engine import Catalog
-from services.errors import BrokerUnavailable, CatalogUnavailable, ColegaError, WorkersBusy
+from services.errors import BrokerUnavailable, CannotStart, CatalogUnavailable, ColegaError, IndexUnavailable
 from services.logs import configure, logger
-from services.settings import BrokerSettings, CatalogSettings, Environment, Home, IndexSettings
+from services.photos.store import PhotoStore
+from services.settings import (
+    BrokerSettings,
+    CatalogSettings,
+    Environment,
+    Home,
+    IndexSettings,
+    MilvusSettings,
+    PhotoStoreSettings,
+)
 from workers import searching
+from workers.folders import OwnFolder
 from workers.following import CatalogLog
-from workers.searching import Replicas
+from workers.joining import Joining
+from workers.replicas import Keeping, Replicas
+from workers.shelving import PhotoStoreShelf
+from workers.snapshotting import Key
+
+if TYPE_CHECKING:
+    from workers.milvus import Milvus
 
 _MOST_QUERIES = 64
+_PENDING_WAIT_S = 0.005
 _BEAT_EVERY_S = 4.0
 _AWAY_S = 0.5
+_LEASE, _LEASE_S, _WRITES_S = "snapshots", 60.0, 30.0
+"""Who has the lease acts on it for half its time: what was begun then ends before anybody else can have it."""
+_SWITCH_S = 0.0005
+"""A search gives the interpreter up ten times; it gets it back from the thread that follows within this."""
 
 
 class Searcher:
-    """The loop, and what it holds."""
+    """The two loops, and what they hold."""
 
     def __init__(self, environment: Environment) -> None:
         catalog = environment.load(CatalogSettings)
-        index = environment.load(IndexSettings)
-        self._catalog = Catalog(catalog.catalog_url.get_secret_value(), busy_s=catalog.catalog_busy_s, pool_size=2)
+        self._settings = environment.load(IndexSettings)
+        self._catalog = Catalog(catalog.catalog_url.get_secret_value(), busy_s=catalog.catalog_busy_s, pool_size=4)
+        self._store = PhotoStore.of(environment.load(PhotoStoreSettings))
         self._log = CatalogLog(self._catalog)
         self._broker = Searching(environment.load(BrokerSettings).broker_url.get_secret_value())
-        self._replicas = Replicas(self._log, memory_mb=index.index_memory_mb)
-        self._poll_s = index.index_poll_s
-        self._dimensions: dict[int, int] = {}
-        self._pending: list[Query] = []
-        self._next_beat = 0.0
-        self._stopping = False
+        self._folder = OwnFolder(environment.load(Home).data / "index")
+        self._sealer, self._helper = SealingProcess(), Helper()
+        self._device = device.chosen(
+            self._settings.index_device, self._settings.index_gpu_vectors, budget_mb=self._settings.index_gpu_memory_mb
+        )
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._writes_until = 0.0
+        self._milvus = _milvus(environment, self._log, self._has_lease)
+        self._pinned: set[Key] = set()
+        self._replicas = Replicas(
+            self._log,
+            self._home,
+            Keeping(
+                self._settings.index_memory_mb,
+                self._settings.index_snapshot_s,
+                self._settings.index_snapshot_faces,
+                pinned=lambda: self._pinned,
+                uploads=self._has_lease,
+                loaded=self._woken.set,
+            ),
+        )
+        self._joining = Joining(
+            self._replicas, JoinDesk(environment.load(BrokerSettings).broker_url.get_secret_value())
+        )
         self._id = f"searcher@{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
         """Serve until SIGTERM."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        log = logger()
-        log.info("searcher.started")
-        while not self._stopping:
+        sys.setswitchinterval(_SWITCH_S)
+        follows = threading.Thread(target=self._follow, name="follower")
+        joins = threading.Thread(target=self._joining.run, args=(self._stopping,), name="joins")
+        follows.start()
+        joins.start()
+        logger().info("searcher.started", device=self._device.name)
+        pending: list[Query] = []
+        while not self._stopping.is_set():
             try:
-                self._turn()
-            except CatalogUnavailable as error:
-                self._fail_all(error)
-                time.sleep(_AWAY_S)
+                pending = self._answer(pending)
             except BrokerUnavailable:
-                time.sleep(_AWAY_S)
+                self._stopping.wait(_AWAY_S)
+        self._woken.set()
+        joins.join()
+        self._joining.close()
+        follows.join()
         self._say_goodbye()
-        log.info("searcher.stopped")
+        logger().info("searcher.stopped")
 
-    def _turn(self) -> None:
-        """Take what has arrived, follow the logs, answer what can be answered."""
-        waits_s = 0.01 if self._pending else self._poll_s
-        try:
-            self._pending += self._broker.queries(block_s=waits_s, most=_MOST_QUERIES)
-        except BrokerUnavailable:
-            time.sleep(_AWAY_S)  # Replicas go on following meanwhile.
-        heads = self._log.heads()
-        self._replicas.follow(heads)
+    def _answer(self, pending: list[Query]) -> list[Query]:
+        """Take what has arrived and answer what can be answered; returns what waits for its replica."""
+        arrived = self._broker.arrived(
+            block_s=_PENDING_WAIT_S if pending else self._settings.index_poll_s,
+            most=_MOST_QUERIES,
+            gather_s=self._device.gather_s,
+        )
+        if arrived.woken:
+            self._woken.set()
         waiting = []
-        for query in self._pending:
-            outcome = searching.answer(query, self._replicas, self._dimension(query))
-            if outcome.answer is not None:
-                self._broker.answer(query.ask, outcome.answer)
-            elif outcome.error is not None:
-                self._broker.fail(query.ask, outcome.error)
+        for query, outcome in searching.answers([*pending, *arrived.queries], self._replicas):
+            if isinstance(outcome, ColegaError):
+                self._broker.fail(query.ask, outcome)
+            elif outcome is not None:
+                self._broker.answer(query.ask, outcome)
             else:
                 waiting.append(query)
-        self._pending = waiting
-        if time.monotonic() >= self._next_beat:
-            self._beat({"replicas": self._replicas.described(heads)})
+        if self._replicas.is_wanted:
+            self._woken.set()
+        return waiting
 
-    def _dimension(self, query: Query) -> int:
-        assert query.ask.search is not None
-        number = query.ask.search.model
-        if number not in self._dimensions:
-            with self._catalog.reading() as session:
-                self._dimensions[number] = models.by_id(session, number).dimension or 0
-        return self._dimensions[number]
+    def _follow(self) -> None:
+        """Move the replicas until told to stop. What goes wrong here never ends a search."""
+        next_beat = 0.0
+        while not self._stopping.is_set():
+            try:
+                heads = self._log.heads()
+                if time.monotonic() >= next_beat:
+                    self._prepare()
+                self._replicas.follow(heads)
+                if time.monotonic() >= next_beat:
+                    self._beat(heads)
+                    self._folder.sweep(self._replicas.in_use, heads.keys())
+                    next_beat = time.monotonic() + _BEAT_EVERY_S
+            except (CatalogUnavailable, BrokerUnavailable, IndexUnavailable):
+                self._stopping.wait(_AWAY_S)
+            except Exception:  # noqa: BLE001 - A follower that died silently would serve yesterday's people for ever.
+                logger().exception("searcher.follower_failed")
+                self._stopping.wait(_AWAY_S)
+            self._woken.wait(self._settings.index_poll_s)
+            self._woken.clear()
 
-    def _beat(self, details: dict[str, object]) -> None:
-        self._broker.register()
-        host, pid = socket.gethostname(), os.getpid()
+    def _home(self, collection: int, model: int) -> ReplicaHome:
+        with self._catalog.reading() as session:
+            dimension = models.by_id(session, model).dimension or 0
+        if self._milvus is not None:
+            return self._milvus.home(collection, model, dimension)
+        return EngineHome(
+            dimension,
+            self._folder.path / f"{collection}-{model}",
+            self._sealer,
+            shelf=PhotoStoreShelf(self._store, collection, model),
+            helper=self._helper,
+            keeping=self._settings.index_vectors,
+            device=self._device,
+        )
+
+    def _prepare(self) -> None:
+        """Take or renew the lease of the one who uploads snapshots, or writes to Milvus; read which collections are pinned.
+
+        Who writes to Milvus holds all of them: the others follow what it has written.
+        """
+        asked_at = time.monotonic()
         with self._catalog.transaction() as session:
-            processes.beat(session, self._id, kind="searcher", host=host, pid=pid, details=details)
-        self._next_beat = time.monotonic() + _BEAT_EVERY_S
+            has_lease = processes.acquire(session, _LEASE, self._id, _LEASE_S)
+        self._writes_until = asked_at + _WRITES_S if has_lease else 0.0
+        names = {name.strip() for name in self._settings.index_pinned.split(",") if name.strip()}
+        holds_all = self._milvus is not None and has_lease
+        with self._catalog.reading() as session:
+            known = collections.all_of(session) if names or holds_all else ()
+            self._pinned = {
+                (c.id, c.model_id) for c in known if c.model_id is not None and (holds_all or c.name in names)
+            }
+        if self._milvus is not None:
+            self._milvus.tend([c.id for c in known])
 
-    def _fail_all(self, error: ColegaError) -> None:
-        for query in self._pending:
-            self._broker.fail(query.ask, WorkersBusy(str(error)))
-        self._pending = []
+    def _has_lease(self) -> bool:
+        return time.monotonic() < self._writes_until
+
+    def _beat(self, heads: Mapping[int, Head]) -> None:
+        self._broker.register()
+        details = {"device": self._device.name, "replicas": self._replicas.described(heads)}
+        with self._catalog.transaction() as session:
+            processes.beat(
+                session, self._id, kind="searcher", host=socket.gethostname(), pid=os.getpid(), details=details
+            )
 
     def _say_goodbye(self) -> None:
+        self._replicas.close()
+        self._sealer.close()
+        if self._milvus is not None:
+            self._milvus.close()
         try:
             with self._catalog.transaction() as session:
                 processes.gone(session, self._id)
+                processes.release(session, _LEASE, self._id)
         except ColegaError:
             pass  # It is forgotten when it was not seen for a while.
         self._catalog.close()
 
     def _stop(self, *_: object) -> None:
-        self._stopping = True
+        self._stopping.set()
+
+
+def _milvus(environment: Environment, log: CatalogLog, has_lease: Callable[[], bool]) -> "Milvus | None":
+    """The Milvus that the settings ask for, if they do.
+
+    Raises:
+        CannotStart: Its client is not installed.
+        InvalidSettings: Its address is missing.
+    """
+    if environment.load(IndexSettings).index_backend != "milvus":
+        return None
+    try:
+        from workers.milvus import Milvus  # noqa: PLC0415 - An extra, and a second to import.
+    except ModuleNotFoundError as error:
+        raise CannotStart("Milvus's client is not installed: pip install 'colega[milvus]'.") from error
+    return Milvus(environment.load(MilvusSettings), log, has_lease)
 
 
 def main() -> None:

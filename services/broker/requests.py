@@ -9,31 +9,21 @@ is past its deadline is dropped unread. About 0.5 ms a hop through lists, 2 ms t
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from celery import Celery
-from kombu.exceptions import OperationalError
-from redis import Redis
 from redis.exceptions import RedisError
 
-from services.broker import names
+from services.broker import joins, names, replies
 from services.broker.app import celery_app
-from services.errors import (
-    BrokerUnavailable,
-    ColegaError,
-    IndexBehind,
-    PhotoRefused,
-    Refused,
-    Rejection,
-    Unavailable,
-    WorkersBusy,
-)
+from services.broker.joins import Join
+from services.broker.replies import connect, speaking
+from services.errors import ColegaError, WorkersBusy
 
 _PHOTO_LIVES_S = 60
-_REPLY_LIVES_S = 60
 _SEARCHES = "colega:searches"
 _SEARCHERS = "colega:searchers"
 _SEARCHER_COUNTS_S = 60
@@ -59,6 +49,8 @@ class Search:
     """The sequence number that the answer must reflect."""
     person: int | None = None
     """Score against this person only."""
+    where: dict[str, str] | None = None
+    """Look only among people whose attributes have these values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +81,6 @@ class Ask:
         """Seconds until the deadline; negative after it."""
         return self.deadline - time.time()
 
-    @property
-    def reply(self) -> str:
-        """The list that the caller waits at."""
-        return f"colega:reply:{self.id}"
-
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -107,7 +94,7 @@ class Asking:
     """The gateway's side. Safe to share between threads."""
 
     def __init__(self, broker_url: str, app: Celery | None = None) -> None:
-        self._redis = _connect(broker_url)
+        self._redis = connect(broker_url)
         self._app = app or celery_app(broker_url)
 
     def look(
@@ -131,7 +118,7 @@ class Asking:
         ask_id = secrets.token_hex(16)
         keys = tuple(f"colega:photo:{ask_id}:{n}" for n in range(len(photos)))
         ask = Ask(ask_id, time.time() + timeout_s, keys, mode, detector, model, search)
-        with _speaking():
+        with speaking():
             pipeline = self._redis.pipeline(transaction=False)
             for key, photo in zip(keys, photos, strict=True):
                 pipeline.set(key, photo, ex=_PHOTO_LIVES_S)
@@ -155,18 +142,18 @@ class Asking:
         ask = Ask(secrets.token_hex(16), time.time() + timeout_s, (), "balanced", None, model, search)
         faces = [{"vector": vector} for vector in vectors]
         answer: Answer = {"model": model, "variant": None, "photos": [{"faces": faces}], "took_ms": {}}
-        with _speaking():
+        with speaking():
             self._redis.rpush(_SEARCHES, json.dumps({"ask": asdict(ask), "answer": answer}))
             return self._wait(ask)
 
+    def join(self, join: Join, *, timeout_s: float) -> Answer:
+        """Ask which faces or people look alike: see :func:`services.broker.joins.ask`."""
+        return joins.ask(self._redis, join, timeout_s=timeout_s)
+
     def _wait(self, ask: Ask) -> Answer:
-        left_s = max(ask.left_s, 0.01)
-        reply: tuple[bytes, bytes] | None = self._redis.blpop([ask.reply], timeout=left_s)  # type: ignore[assignment]
-        if reply is None:
+        answer = replies.wait(self._redis, ask.id, within_s=ask.left_s)
+        if answer is None:
             raise WorkersBusy("No worker answered in time. Try again in a moment, or start more interactive workers.")
-        answer: Answer = json.loads(reply[1])
-        if "error" in answer:
-            raise _error(answer["error"])
         return answer
 
 
@@ -174,13 +161,13 @@ class Answering:
     """The interactive worker's side."""
 
     def __init__(self, broker_url: str) -> None:
-        self._redis = _connect(broker_url)
+        self._redis = connect(broker_url)
 
     def take(self, ask: Ask) -> list[bytes] | None:
         """The photos' bytes, gone from the broker with this. None: the deadline passed or they are gone; drop it."""
         if ask.left_s <= 0:
             return None
-        with _speaking():
+        with speaking():
             pipeline = self._redis.pipeline(transaction=False)
             for key in ask.photos:
                 pipeline.getdel(key)
@@ -189,23 +176,23 @@ class Answering:
 
     def answer(self, ask: Ask, answer: Answer) -> None:
         """Answer the caller."""
-        _reply(self._redis, ask, answer)
+        replies.send(self._redis, ask.id, answer)
 
     def pass_on(self, ask: Ask, answer: Answer) -> None:
         """Hand faces and vectors on to a searcher, who answers."""
-        with _speaking():
+        with speaking():
             self._redis.rpush(_SEARCHES, json.dumps({"ask": asdict(ask), "answer": answer}))
 
     def fail(self, ask: Ask, error: ColegaError) -> None:
         """Tell the caller what went wrong."""
-        _reply(self._redis, ask, _told(error))
+        replies.send(self._redis, ask.id, error)
 
 
 class Waking:
     """Telling the searchers that a log has grown. A lost wake-up costs them one poll."""
 
     def __init__(self, broker_url: str) -> None:
-        self._redis = _connect(broker_url)
+        self._redis = connect(broker_url)
 
     def wake(self) -> None:
         """Wake every searcher that was heard of in the last minute. Silent where the broker is away: they poll."""
@@ -218,76 +205,56 @@ class Waking:
             pipeline.execute()
 
 
+class Arrived(NamedTuple):
+    """What a searcher finds when it looks."""
+
+    queries: list[Query]
+    woken: bool
+    """Whether a log has grown, or nothing else came: look at the logs."""
+
+
 class Searching:
     """The searcher's side. One thread."""
 
     def __init__(self, broker_url: str) -> None:
-        self._redis = _connect(broker_url)
+        self._redis = connect(broker_url)
         self._wakes = f"colega:wake:{secrets.token_hex(8)}"
 
     def register(self) -> None:
         """Ask to be woken when a log grows; again at least once a minute."""
-        with _speaking():
+        with speaking():
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.zadd(_SEARCHERS, {self._wakes: time.time()})
             pipeline.zremrangebyscore(_SEARCHERS, "-inf", time.time() - _SEARCHER_COUNTS_S)
             pipeline.execute()
 
-    def queries(self, *, block_s: float, most: int) -> list[Query]:
-        """What has arrived, at most *most*; waits *block_s* for the first query or wake-up.
+    def arrived(self, *, block_s: float, most: int, gather_s: float = 0.0) -> Arrived:
+        """What has arrived, at most *most* queries; waits *block_s* for the first query or wake-up.
 
-        Queries past their deadline are dropped. An empty list means: look at the logs.
+        After a query it waits *gather_s* for more, unless there are *most*. Queries past their deadline are dropped.
         """
-        with _speaking():
+        with speaking():
             first: tuple[bytes, bytes] | None = self._redis.blpop([self._wakes, _SEARCHES], timeout=block_s)  # type: ignore[assignment]
             found = [first[1]] if first is not None and first[0] == _SEARCHES.encode() else []
-            more = self._redis.lpop(_SEARCHES, most - len(found)) if first is not None and most > len(found) else None
-            found += cast("list[bytes]", more) if isinstance(more, list) else []
+            woken = not found
             if first is not None:
-                self._redis.delete(self._wakes)
+                found += self._waiting(most - len(found))
+                woken = bool(self._redis.delete(self._wakes)) or woken
+            if gather_s and 0 < len(found) < most:
+                time.sleep(gather_s)
+                found += self._waiting(most - len(found))
         asks = [(Ask.of_json(read["ask"]), read["answer"]) for read in map(json.loads, found)]
-        return [Query(ask, answer) for ask, answer in asks if ask.left_s > 0]
+        return Arrived([Query(ask, answer) for ask, answer in asks if ask.left_s > 0], woken)
 
     def answer(self, ask: Ask, answer: Answer) -> None:
         """Answer the caller."""
-        _reply(self._redis, ask, answer)
+        replies.send(self._redis, ask.id, answer)
 
     def fail(self, ask: Ask, error: ColegaError) -> None:
         """Tell the caller what went wrong."""
-        _reply(self._redis, ask, _told(error))
+        replies.send(self._redis, ask.id, error)
 
-
-def _connect(broker_url: str) -> Redis:
-    return Redis.from_url(broker_url, socket_connect_timeout=2, socket_timeout=60, health_check_interval=30)
-
-
-@contextmanager
-def _speaking() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OperationalError, OSError) as error:
-        sentence = "The broker does not answer. See that Valkey or Redis runs and COLEGA_BROKER_URL is right."
-        raise BrokerUnavailable(sentence) from error
-
-
-def _reply(redis: Redis, ask: Ask, answer: Answer) -> None:
-    with _speaking():
-        pipeline = redis.pipeline(transaction=False)
-        pipeline.rpush(ask.reply, json.dumps(answer))
-        pipeline.expire(ask.reply, _REPLY_LIVES_S)
-        pipeline.execute()
-
-
-def _told(error: ColegaError) -> Answer:
-    reason = error.reason.value if isinstance(error, PhotoRefused) else None
-    return {"error": {"type": error.type, "detail": str(error), "reason": reason, "status": error.status}}
-
-
-def _error(told: Mapping[str, Any]) -> ColegaError:
-    if told["reason"] is not None:
-        return PhotoRefused(Rejection(told["reason"]), told["detail"])
-    if told["type"] == IndexBehind.type:
-        return IndexBehind(told["detail"])
-    if told["status"] >= 500:
-        return WorkersBusy(told["detail"]) if told["type"] == WorkersBusy.type else Unavailable(told["detail"])
-    return Refused(told["detail"])
+    def _waiting(self, most: int) -> list[bytes]:
+        """What lies in the list, taken out."""
+        found = self._redis.lpop(_SEARCHES, most) if most else None
+        return cast("list[bytes]", found) if isinstance(found, list) else []

@@ -4,7 +4,7 @@ from collections.abc import Collection as Some
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -77,6 +77,38 @@ def owners(session: Session, face_ids: Some[int]) -> dict[int, Owner]:
     """
     rows = session.connection().execute(_OWNERS, {"faces": list(face_ids)})
     return {row[0]: Owner(*row[1:]) for row in rows}
+
+
+def count_unassigned(session: Session, collection_id: int) -> int:
+    """How many faces :func:`unassigned` lists."""
+    wanted = (Face.collection_id == collection_id, Face.person_id.is_(None), Face.chip_key.is_not(None))
+    return session.scalar(select(func.count()).select_from(Face).where(*wanted)) or 0
+
+
+_NOBODYS = (
+    select(_FACE.id, _FACE.public_id, _PHOTO.public_id, _FACE.quality)
+    .join(Photo.__table__, _PHOTO.id == _FACE.photo_id)
+    .where(_FACE.id.in_(bindparam("faces", expanding=True)), _FACE.person_id.is_(None))
+)
+_AT_ONCE = 5000
+"""SQLite takes some 30,000 values in a statement."""
+
+
+class Nobodys(NamedTuple):
+    """A face of nobody, as lists of many show it."""
+
+    face_id: str
+    photo_id: str
+    quality: dict[str, float] | None
+
+
+def nobodys(session: Session, face_ids: Sequence[int]) -> dict[int, Nobodys]:
+    """Those of the faces of these numbers that are still there and still nobody's, by number: the last word on it."""
+    rows: dict[int, Nobodys] = {}
+    for start in range(0, len(face_ids), _AT_ONCE):
+        found = session.connection().execute(_NOBODYS, {"faces": list(face_ids[start : start + _AT_ONCE])})
+        rows |= {row[0]: Nobodys(*row[1:]) for row in found}
+    return rows
 
 
 def unassigned(session: Session, collection_id: int, *, limit: int, after: int = 0) -> Sequence[tuple[Face, Photo]]:

@@ -2,21 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from services.catalog.schema import Collection, Embedding, Face, LogEntry
+from services.catalog.schema import Collection, Embedding, Face, LogEntry, Person, now
 from services.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to one face: ``add``, ``remove`` or ``assign``; and whose it is now."""
+    """What happened to one face: ``add``, ``remove`` or ``assign``, and whose it is now; or to a person: ``attributes``."""
 
     operation: str
-    face_id: int
+    face_id: int = 0
+    """0 where it happened to a person."""
     person_id: int | None = None
 
 
@@ -29,13 +30,18 @@ class Appended(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A log entry with the vector (float16 bytes) that its face has now under one model; None where it has none."""
+    """A log entry with what its face and person have now.
+
+    ``vector`` is float16 bytes under one model, None where the face has none; ``attributes`` are None where the entry
+    names nobody or the person is gone.
+    """
 
     sequence: int
     operation: str
     face_id: int
     person_id: int | None
     vector: bytes | None
+    attributes: dict[str, Any] | None
 
 
 class FaceRow(NamedTuple):
@@ -44,6 +50,13 @@ class FaceRow(NamedTuple):
     face_id: int
     person_id: int | None
     vector: bytes
+
+
+class OwnerRow(NamedTuple):
+    """A face that can be searched, and whose it is."""
+
+    face_id: int
+    person_id: int | None
 
 
 def append(session: Session, collection_id: int, changes: Sequence[Change]) -> Appended:
@@ -93,8 +106,16 @@ def entries(session: Session, collection_id: int, model_id: int, after: int, lim
     face is a no-op that advances the number.
     """
     rows = session.execute(
-        select(LogEntry.sequence, LogEntry.operation, LogEntry.face_id, LogEntry.person_id, Embedding.vector)
+        select(
+            LogEntry.sequence,
+            LogEntry.operation,
+            LogEntry.face_id,
+            LogEntry.person_id,
+            Embedding.vector,
+            Person.attributes,
+        )
         .outerjoin(Embedding, and_(Embedding.face_id == LogEntry.face_id, Embedding.model_id == model_id))
+        .outerjoin(Person, Person.id == LogEntry.person_id)
         .where(LogEntry.collection_id == collection_id, LogEntry.sequence > after)
         .order_by(LogEntry.sequence)
         .limit(limit)
@@ -117,3 +138,55 @@ def faces(session: Session, collection_id: int, model_id: int, *, batch: int = 4
             return
         last = rows[-1].id
         yield [FaceRow(*row) for row in rows]
+
+
+def owners(session: Session, collection_id: int, model_id: int, *, batch: int = 16_384) -> Iterator[list[OwnerRow]]:
+    """As :func:`faces`, without reading a vector."""
+    last = 0
+    while True:
+        rows = session.execute(
+            select(Face.id, Face.person_id)
+            .join(Embedding, and_(Embedding.face_id == Face.id, Embedding.model_id == model_id))
+            .where(Face.collection_id == collection_id, Face.id > last)
+            .order_by(Face.id)
+            .limit(batch)
+        ).all()
+        if not rows:
+            return
+        last = rows[-1].id
+        yield [OwnerRow(*row) for row in rows]
+
+
+def attributes(session: Session, collection_id: int, *, batch: int = 4096) -> Iterator[tuple[int, dict[str, str]]]:
+    """The attributes of all people of a collection who have any."""
+    last = 0
+    while True:
+        rows = session.execute(
+            select(Person.id, Person.attributes)
+            .where(Person.collection_id == collection_id, Person.id > last)
+            .order_by(Person.id)
+            .limit(batch)
+        ).all()
+        if not rows:
+            return
+        last = rows[-1].id
+        yield from ((row.id, row.attributes) for row in rows if row.attributes)
+
+
+def prune(session: Session, collection_id: int, *, up_to: int, older_than_s: float, limit: int) -> int:
+    """Delete at most *limit* entries, the oldest first, that are not above *up_to* and older than *older_than_s*.
+
+    Returns:
+        How many were deleted.
+    """
+    old = (
+        select(LogEntry.sequence)
+        .where(LogEntry.collection_id == collection_id, LogEntry.sequence <= up_to)
+        .where(LogEntry.created_at < now() - older_than_s)
+    )
+    oldest = old.order_by(LogEntry.sequence).limit(limit).subquery()
+    count, last = session.execute(select(func.count(), func.max(oldest.c.sequence))).one()
+    if count:
+        mine = LogEntry.collection_id == collection_id
+        session.execute(delete(LogEntry).where(mine, LogEntry.sequence <= last))
+    return int(count)

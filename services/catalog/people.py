@@ -167,8 +167,8 @@ def change(
     name: str | None = None,
     external_id: str | None = None,
     attributes: Mapping[str, str] | None = None,
-) -> None:
-    """Change what is given of a person.
+) -> int | None:
+    """Change what is given of a person. Returns the collection's new head where that changes what can be searched.
 
     Raises:
         Conflict: Another person has that external id, or that name without one.
@@ -184,6 +184,16 @@ def change(
                 person.attributes = dict(attributes)
     except IntegrityError as error:
         raise Conflict("Another person has that name or external id. Merge the two, or choose another.") from error
+    if attributes is None:
+        return None
+    return log.append(session, person.collection_id, [log.Change("attributes", person_id=person.id)]).head
+
+
+def attributes_of(session: Session, collection_id: int, external_ids: Some[str]) -> dict[int, dict[str, str]]:
+    """The attributes of those people of these external ids who are there, by number."""
+    wanted = Person.external_id.in_(external_ids)
+    rows = session.execute(select(Person.id, Person.attributes).where(Person.collection_id == collection_id, wanted))
+    return {row.id: row.attributes for row in rows}
 
 
 def merge(session: Session, source: Person, into: Person) -> int:

@@ -205,8 +205,9 @@ class LogEntry(Row):
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(Key, primary_key=True, autoincrement=False)
     operation: Mapped[str] = mapped_column(String(16))
-    """``add``, ``remove`` or ``assign``."""
+    """``add``, ``remove`` or ``assign`` of a face; ``attributes`` of a person."""
     face_id: Mapped[int] = mapped_column(Key)
+    """0 where it happened to a person."""
     person_id: Mapped[int | None] = mapped_column(Key)
     created_at: Mapped[float] = mapped_column(Float, default=now())
 

@@ -53,6 +53,10 @@ class People(Nouns):
         """Erase a person."""
         return self._client.send("DELETE", f"/v1/people/{person_id}")
 
+    def alike(self, **how: Any) -> Document:  # noqa: ANN401 - the query fields of GET /v1/people/alike
+        """Pairs of people who look alike, most similar first; waits while they are being compared."""
+        return _whole(self._client, "/v1/people/alike", how)
+
     def export(self, person_id: str) -> bytes:
         """Everything held about a person, as a zip."""
         content: bytes = self._client.send("GET", f"/v1/people/{person_id}/export")["content"]
@@ -77,6 +81,10 @@ class Faces(Nouns):
     def unassigned(self) -> Iterator[Document]:
         """Faces of nobody that were kept."""
         return self._client.pages("/v1/faces", limit=200)
+
+    def clusters(self, **how: Any) -> Document:  # noqa: ANN401 - the query fields of GET /v1/clusters
+        """Faces of nobody that look alike, largest cluster first; waits while they are being compared."""
+        return _whole(self._client, "/v1/clusters", how)
 
     def assign(self, face_id: str, person_id: str | None) -> Document:
         """Say whose a face is; None: nobody's."""
@@ -170,3 +178,12 @@ class Keys(Nouns):
     def revoke(self, key_id: str) -> Document:
         """End a key."""
         return self._client.send("DELETE", f"/v1/keys/{key_id}")
+
+
+def _whole(client: Service, path: str, how: Mapping[str, Any]) -> Document:
+    """The first page of a list with the items of all others."""
+    whole = page = client.send("GET", path, query={"limit": 100, **how}, patient=True)
+    while page["next_cursor"] is not None:
+        page = client.send("GET", path, query={"limit": 100, **how, "cursor": page["next_cursor"]}, patient=True)
+        whole["items"] += page["items"]
+    return {**whole, "next_cursor": None}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli import terminal
+from services.cli import clusters, terminal
 from services.cli.client import Client
 from services.cli.main import Collection, Exit, Json, existing
 from services.cli.service import Document
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to *app*."""
     people = typer.Typer(help="Identities.", no_args_is_help=True, rich_markup_mode=None)
     people.command("list")(list_people)
+    people.command("alike")(clusters.alike)
     people.command("show")(show)
     people.command("add")(add)
     people.command("rename")(rename)
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     photos.command("delete")(delete_photo)
     faces = typer.Typer(help="Faces in photos.", no_args_is_help=True, rich_markup_mode=None)
     faces.command("list")(list_faces)
+    faces.command("clusters")(clusters.clusters)
     faces.command("assign")(assign)
     faces.command("delete")(delete_face)
     app.add_typer(people, name="people")

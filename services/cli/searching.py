@@ -31,6 +31,10 @@ def search(
     fpir: Annotated[float | None, typer.Option(help="Accept so that this share of strangers would be named.")] = None,
     mode: Annotated[str, typer.Option(help="balanced, or thorough for small faces in large groups.")] = "balanced",
     after: Annotated[int | None, typer.Option(help="Reflect the log up to this sequence number.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only people with this attribute, department=Research; repeatable."),
+    ] = None,
     save_annotated: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the photo with boxes and names (one PHOTO).")
     ] = None,
@@ -40,7 +44,15 @@ def search(
     """Who is in the photo: for each face the nearest colleagues, or unknown."""
     if save_annotated is not None and len(photos) != 1:
         raise typer.BadParameter("--save-annotated takes one PHOTO.")
-    how = {"k": k, "threshold": threshold, "fmr": fmr, "fpir": fpir, "mode": mode, "after": after}
+    how = {
+        "k": k,
+        "threshold": threshold,
+        "fmr": fmr,
+        "fpir": fpir,
+        "mode": mode,
+        "after": after,
+        "where": where or None,
+    }
     found, worst = [], Exit.OK
     with context.obj.client(collection) as client:
         for photo in photos:

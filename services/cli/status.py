@@ -43,14 +43,14 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     galleries = found.get("collections", [])
     rows: list[list[Any]] = []
     for gallery in galleries:
-        lags = (
-            ", ".join(f"{r['lag']} behind" if r["lag"] else "up to date" for r in gallery["replicas"]) or "not loaded"
-        )
+        lags = ", ".join(_replica(replica) for replica in gallery["replicas"]) or "not loaded"
         named = [gallery[part] for part in ("name", "people", "faces", "photos", "head", "model", "detector")]
         rows.append([*named, lags])
     terminal.table(["collection", "people>", "faces>", "photos>", "head>", "model", "detector", "replicas"], rows)
-    running = [[p["kind"], p["host"], p["pid"], ", ".join(p["variants"])] for p in found.get("processes", [])]
-    terminal.table(["process", "host", "pid>", "variant"], running)
+    running = [
+        [p["kind"], p["host"], p["pid"], p["device"] or ", ".join(p["variants"])] for p in found.get("processes", [])
+    ]
+    terminal.table(["process", "host", "pid>", "variant or device"], running)
     if isinstance(found["queues"], dict) and "error" not in found["queues"]:
         waiting = {queue: depth for queue, depth in found["queues"].items() if depth}
         terminal.say("queues: " + (", ".join(f"{queue} {depth}" for queue, depth in waiting.items()) or "empty"))
@@ -142,6 +142,18 @@ def _models(found: Sequence[Document], *, as_json: bool) -> None:
         return
     rows = [[m["name"], m["kind"], m["state"], m["dimension"], m["licence"][:60], m["id"]] for m in found]
     terminal.table(["model", "kind", "state", "dimension>", "licence", "id"], rows)
+
+
+def _replica(replica: Document) -> str:
+    """How a replica is, in a few words."""
+    words = [f"{replica['lag']} behind" if replica["lag"] else "up to date"]
+    if replica["reloading"]:
+        words.append("being made anew")
+    if replica["refused"]:
+        words.append(f"{replica['refused']} embeddings refused")
+    if replica["trouble"]:
+        words.append(replica["trouble"])
+    return "; ".join(words)
 
 
 def _shown(value: object) -> str:

@@ -14,6 +14,7 @@ from services.catalog.engine import Catalog
 from services.errors import ColegaError
 from services.gateway import (
     auth,
+    clusters,
     collections,
     events,
     faces,
@@ -53,6 +54,7 @@ RESOURCES = (
     people.resource,
     photos.resource,
     faces.resource,
+    clusters.resource,
     imports.resource,
     jobs.resource,
     events.resource,

@@ -29,6 +29,8 @@ IN_MEMORY: set[str] = set()
 
 _SCHEMAS: dict[type[BaseModel], dict[str, Any]] = {}
 
+_MOST_JOINS = 4
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -80,6 +82,8 @@ class Gateway:
     known: Known = field(default_factory=Known)
     searches: BoundedSemaphore = field(init=False)
     streams: BoundedSemaphore = field(init=False)
+    joins: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(_MOST_JOINS))
+    """Places for questions about who looks alike."""
 
     def __post_init__(self) -> None:
         self.searches = BoundedSemaphore(self.limits.max_searches)

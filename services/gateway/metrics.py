@@ -1,7 +1,8 @@
 """Metrics for Prometheus at ``/metrics``: how requests go, and how full and far everything is. No names, no ids."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from services.catalog import jobs, processes
+from services.catalog.schema import Process
 from services.errors import ColegaError
 from services.gateway.doors import SCOPES, Gateway
 
@@ -39,29 +41,51 @@ class _State:
     def collect(self) -> Iterator[Metric]:
         depths = GaugeMetricFamily("colega_queue_messages", "Messages that wait.", labels=["queue"])
         running = GaugeMetricFamily("colega_processes", "Processes seen lately.", labels=["kind"])
-        lag = GaugeMetricFamily(
-            "colega_replica_lag_entries", "Log entries not applied yet.", labels=["process", "model"]
-        )
         rejected = GaugeMetricFamily("colega_items_rejected", "Items that were rejected.", labels=["reason"])
         try:
             for queue, depth in self._mine.queue.depths().items():
                 depths.add_metric([queue], depth)
         except ColegaError:
             pass
+        found: Sequence[Process] = ()
         try:
             with self._mine.catalog.reading() as session:
                 found, reasons = processes.running(session), jobs.rejected_by_reason(session)
             kinds = [process.kind for process in found]
             for kind in sorted(set(kinds)):
                 running.add_metric([kind], kinds.count(kind))
-            for process in found:
-                for replica in process.details.get("replicas", []):
-                    lag.add_metric([process.id, str(replica["model"])], replica["lag"])
             for reason, count in reasons.items():
                 rejected.add_metric([reason], count)
         except ColegaError:
             pass
-        yield from (depths, running, lag, rejected)
+        yield from (depths, running, rejected, *_replicas(found))
+
+
+def _replicas(found: Sequence[Process]) -> Iterator[Metric]:
+    """What the searchers hold, added up for each of them: a label a collection would be a thousand."""
+    kinds: list[tuple[str, str, Callable[[list[dict[str, Any]]], float]]] = [
+        ("replicas", "Collections held.", len),
+        ("replica_lag_entries", "Log entries not applied yet, of the replica that is furthest behind.", _most("lag")),
+        ("replica_faces", "Faces that are searched.", _sum("faces")),
+        ("replica_memory_megabytes", "Memory that replicas need, mapped vectors left out.", _sum("memory_mb")),
+        ("replica_reloads", "How often replicas were made anew: a gap, another epoch, damage.", _sum("reloads")),
+        ("replica_refused_embeddings", "Embeddings that cannot be compared.", _sum("refused")),
+        ("replica_troubles", "Replicas that cannot seal, compact or reach their index.", _sum("trouble")),
+    ]
+    for name, meaning, value in kinds:
+        family = GaugeMetricFamily(f"colega_{name}", meaning, labels=["process"])
+        for process in found:
+            if (replicas := process.details.get("replicas")) is not None:
+                family.add_metric([process.id], value(replicas))
+        yield family
+
+
+def _sum(name: str) -> Callable[[list[dict[str, Any]]], float]:
+    return lambda replicas: float(sum(bool(r[name]) if isinstance(r[name], str) else r[name] for r in replicas))
+
+
+def _most(name: str) -> Callable[[list[dict[str, Any]]], float]:
+    return lambda replicas: float(max((r[name] for r in replicas), default=0))
 
 
 def register(app: Flask) -> None:

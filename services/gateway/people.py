@@ -60,6 +60,12 @@ class MergeIn(Taken):
     into: str = Field(max_length=64)
 
 
+class PersonAnswer(answers.PersonOut):
+    """A person, and from where on a filtered search sees the change of attributes."""
+
+    sequence: int | None = None
+
+
 class PeopleOut(BaseModel):
     """People by name."""
 
@@ -109,13 +115,19 @@ def show(path: PersonPath, query: InCollection) -> ResponseReturnValue:
     return {**answers.person_out(row), "shown_in": shown}
 
 
-@resource.door("patch", "/people/<person_id>", "manage", responses={200: answers.PersonOut})
+@resource.door("patch", "/people/<person_id>", "manage", responses={200: PersonAnswer})
 def change(path: PersonPath, query: InCollection, body: PersonChange) -> ResponseReturnValue:
     """Change name, external id or attributes."""
     with gateway().catalog.transaction() as session:
         person = people.by_public_id(session, collection_of(session, query.collection).id, path.person_id)
-        people.change(session, person, name=body.name, external_id=body.external_id, attributes=body.attributes)
-        return answers.person_out(people.row_of(session, person))
+        row = people.row_of(session, person)
+        sequence = people.change(
+            session, person, name=body.name, external_id=body.external_id, attributes=body.attributes
+        )
+        told = {**answers.person_out(row), "sequence": sequence}
+    if sequence is not None:
+        gateway().waking.wake()
+    return told
 
 
 @resource.door("delete", "/people/<person_id>", "manage", responses={200: answers.Changed})

@@ -17,12 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.broker.requests import Answer, Search
 from services.catalog import faces
 from services.catalog.schema import Collection, Model
-from services.errors import Conflict, TooManyRequests
+from services.errors import Conflict, InvalidRequest, TooManyRequests
 from services.gateway import answers, problems, thresholds, uploads
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 
 MORE_THAN_ASKED = 5
 """Persons asked for beyond *k*: some may be gone by the time the catalog is asked."""
+
+_MOST_FILTERS = 8
+_LONGEST_ATTRIBUTE = 1024
 
 resource = Resource("search", "Who is this?")
 
@@ -41,6 +44,11 @@ class SearchQuery(InCollection):
     after: int | None = Field(default=None, ge=0, lt=2**63, description="Reflect the log up to this sequence number.")
     mode: Literal["balanced", "thorough"] = "balanced"
     unique: bool = Field(default=True, description="Name one person at most once in a photo.")
+    where: list[str] = Field(
+        default_factory=list,
+        max_length=_MOST_FILTERS,
+        description="Look only among people with this attribute, `department=Research`; of several all must hold.",
+    )
 
 
 class SearchForm(BaseModel):
@@ -112,7 +120,9 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         fmr=query.fmr,
         fpir=query.fpir,
     )
-    asked = Search(gallery.collection.id, gallery.model.id, query.k + MORE_THAN_ASKED, query.after)
+    asked = Search(
+        gallery.collection.id, gallery.model.id, query.k + MORE_THAN_ASKED, query.after, where=_filter(query.where)
+    )
     if request.is_json:
         try:
             face_id = FaceBody.model_validate(request.get_json()).face_id
@@ -142,6 +152,22 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         "took_ms": timings(answer),
         "faces": _named(answer, query.k, threshold, unique=query.unique),
     }
+
+
+def _filter(where: Sequence[str]) -> dict[str, str] | None:
+    """The attributes that people must have; None where nothing is asked.
+
+    Raises:
+        InvalidRequest: One is not `name=value`, is too long, or asks for two values of one attribute.
+    """
+    wanted: dict[str, str] = {}
+    for each in where:
+        name, equals, value = each.partition("=")
+        if not (name and equals) or len(each) > _LONGEST_ATTRIBUTE:
+            raise InvalidRequest("where: give an attribute and its value, as in where=department=Research.")
+        if wanted.setdefault(name, value) != value:
+            raise InvalidRequest(f"where: nobody has two values of {name}; give one.")
+    return wanted or None
 
 
 def gallery_of(name: str) -> Gallery:

@@ -1,6 +1,7 @@
 """Status: what runs, how full and how far everything is. Each part that is away says so; the others still tell."""
 
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 from flask.typing import ResponseReturnValue
@@ -45,12 +46,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
                 "detector": names[c.detector_id].name if c.detector_id is not None else "mtcnn",
                 **collections.counts(session, c.id),
                 "replicas": [
-                    {
-                        "process": p.id,
-                        "sequence": r["sequence"],
-                        "lag": max(c.head - r["sequence"], 0),
-                        "faces": r["faces"],
-                    }
+                    _replica(p.id, r, c.head)
                     for p in found
                     for r in p.details.get("replicas", [])
                     if r["collection"] == c.id
@@ -69,6 +65,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
                     "seen_at": time_of(p.seen_at),
                     "variants": sorted({e["variant"] for e in p.details.get("embedders", [])}),
                     "detectors": p.details.get("detectors", []),
+                    "device": p.details.get("device"),
                 }
                 for p in found
             ],
@@ -76,6 +73,23 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
             "removals_waiting": session.scalar(select(func.count()).select_from(Removal)) or 0,
             "catalog": {"backend": mine.catalog.url.get_backend_name()},
         }
+
+
+def _replica(process: str, told: Mapping[str, Any], head: int) -> dict[str, Any]:
+    """A replica as its searcher told of it a few seconds ago, held against the log's head now."""
+    shown = (
+        "sequence",
+        "faces",
+        "people",
+        "memory_mb",
+        "origin",
+        "snapshot",
+        "reloads",
+        "reloading",
+        "refused",
+        "trouble",
+    )
+    return {"process": process, "lag": max(head - told["sequence"], 0), **{name: told[name] for name in shown}}
 
 
 def _disk(mine: Gateway) -> dict[str, int]:

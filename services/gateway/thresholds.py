@@ -43,6 +43,30 @@ def for_search(
     return _for_gallery(_of_rate(table.get("fpir", {}), DEFAULT_FPIR if fpir is None else fpir, "fpir"), people)
 
 
+def for_pairs(table: Mapping[str, Any], count: int, *, strangers: float, rate: float) -> float:
+    """The similarity from which two are alike where *count* are compared all with all.
+
+    The more are compared, the more strangers each resembles by chance; so the rate falls as their number grows. The
+    number is rounded up to a power of two: a list that grows keeps its threshold for a while.
+
+    Args:
+        table: The model's ``thresholds``, as above.
+        count: How many are compared.
+        strangers: How many strangers each may resemble, in the mean.
+        rate: The highest false-match rate, however few are compared.
+
+    Raises:
+        InvalidRequest: The table has no rates.
+    """
+    known = sorted((math.log(float(key)), float(level)) for key, level in table.get("fmr", {}).items())
+    if len(known) < 2:
+        return float(_of_rate(table.get("fmr", {}), rate, "fmr"))
+    wanted = math.log(min(rate, strangers / 2 ** math.ceil(math.log2(max(count, 1)))))
+    left = max(i for i in range(len(known) - 1) if known[i][0] <= wanted or i == 0)
+    (low, strict), (high, lax) = known[left], known[left + 1]
+    return min(strict + (lax - strict) * (wanted - low) / (high - low), 1.0)
+
+
 def _of_rate(table: Mapping[str, Any], rate: float, name: str) -> Any:  # noqa: ANN401 - a row or a number
     for key, found in table.items():
         if math.isclose(float(key), rate, rel_tol=1e-6):

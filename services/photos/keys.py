@@ -8,6 +8,7 @@ import re
 from services.errors import InvalidRequest
 
 PHOTOS, CHIPS, THUMBNAILS, MODELS, ARCHIVES, CHECKS = "photos", "chips", "thumbnails", "models", "archives", "checks"
+SNAPSHOTS = "snapshots"
 """The first part of every name; each kind can be listed by it."""
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
@@ -36,6 +37,11 @@ def model_file(digest: str, file_name: str) -> str:
 def archive(job_id: str) -> str:
     """An archive that a job unpacks: ``archives/<job id>``; removed when the job has taken its entries."""
     return _join(ARCHIVES, job_id)
+
+
+def snapshots(collection: int, model: int) -> str:
+    """What the names of all snapshots of a collection under a model begin with: ``snapshots/<collection>/<model>/``."""
+    return _join(SNAPSHOTS, str(collection), str(model)) + "/"
 
 
 def _join(*parts: str) -> str:

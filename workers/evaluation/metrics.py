@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from index.templates import templates
 from workers.faces.values import Vectors
 
 Similarities = NDArray[np.float32]
@@ -72,13 +73,16 @@ def area_under_roc(pairs: Pairs) -> float:
     return float((below + up_to).mean() / (2 * len(non_mated)))
 
 
-def templates(vectors: Vectors, people: Labels) -> tuple[Labels, Vectors]:
-    """One vector a person: the mean of their faces, renormalised. A person's score is the cosine to it.
+def person_scores(probes: Vectors, enrolled: Vectors, people: Labels) -> tuple[Labels, NDArray[np.float32]]:
+    """What a search would say: the score of every person for every probe, as :mod:`index.ranking` has it.
+
+    Args:
+        probes: (q, d) float32 of norm 1; q may be 0.
+        enrolled: (n, d) float32 of norm 1, n at least 1.
+        people: (n,) int64: whose face each row of *enrolled* is.
 
     Returns:
-        The people, ascending, and (people, d) float32 of norm 1.
+        The people, rising, and (q, people) float32 cosines with their templates.
     """
-    ids, place = np.unique(people, return_inverse=True)
-    sums = np.zeros((len(ids), vectors.shape[1]), np.float32)
-    np.add.at(sums, place, vectors)
-    return ids, sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    named, means = templates(enrolled, people)
+    return named, probes @ means.T

@@ -127,7 +127,7 @@ def open_set(
 
     In each draw *gallery_people* people are enrolled, each with up to *enrolled* photos (one is always left to ask with,
     where there are two); up to five further photos of each are mated probes, and up to five photos of each of at most 420
-    other people are non-mated ones. A person's score is the cosine to the renormalised mean of their enrolled faces.
+    other people are non-mated ones. A person's score is what a search gives them (:func:`metrics.person_scores`).
     Thresholds and rates are over the probes of all draws together. A miss is a mated probe whose person is not first or
     not at or above the threshold.
     """
@@ -149,12 +149,13 @@ def open_set(
             template_people += [person] * kept
             probes += mine[kept : kept + 5].tolist()
             probe_people += [person] * len(mine[kept : kept + 5])
-        named, means = metrics.templates(vectors[template_rows], np.array(template_people))
         unknown = np.concatenate([random.permutation(rows[person])[:5] for person in strangers.tolist()])
-        highest.append((vectors[unknown] @ means.T).max(1))
-        scores = vectors[probes] @ means.T
-        own_first.append(named[scores.argmax(1)] == np.array(probe_people) if probes else np.zeros(0, bool))
-        own.append(scores.max(1) if probes else np.zeros(0, np.float32))
+        asked = vectors[np.concatenate([probes, unknown]).astype(np.int64)]
+        named, scores = metrics.person_scores(asked, vectors[template_rows], np.array(template_people))
+        mated, non_mated = scores[: len(probes)], scores[len(probes) :]
+        highest.append(non_mated.max(1))
+        own_first.append(named[mated.argmax(1)] == np.array(probe_people, np.int64))
+        own.append(mated.max(1))
     impostors, first, score = np.concatenate(highest), np.concatenate(own_first), np.concatenate(own)
     found: list[OpenSet] = []
     for rate in rates:

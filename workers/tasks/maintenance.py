@@ -6,10 +6,10 @@ from services.broker import names
 from services.catalog import processes
 from services.errors import Unavailable
 from services.logs import logger
-from workers import upkeep
+from workers import pruning, upkeep
 from workers.tasks.process import app, here
 
-SWEEP_EVERY_S, TIDY_EVERY_S, ORPHANS_EVERY_S = 3.0, 30.0, 3600.0
+SWEEP_EVERY_S, TIDY_EVERY_S, ORPHANS_EVERY_S, PRUNE_EVERY_S = 3.0, 30.0, 3600.0, 3600.0
 _LEASE_S = 60.0
 
 app.conf.beat_scheduler = "celery.beat:Scheduler"  # The usual one pickles its state into a file; ours needs none.
@@ -17,6 +17,7 @@ app.conf.beat_schedule = {
     "sweep": {"task": names.SWEEP, "schedule": SWEEP_EVERY_S, "options": {"expires": SWEEP_EVERY_S}},
     "tidy": {"task": names.TIDY, "schedule": TIDY_EVERY_S, "options": {"expires": TIDY_EVERY_S}},
     "orphans": {"task": names.ORPHANS, "schedule": ORPHANS_EVERY_S, "options": {"expires": 600.0}},
+    "prune": {"task": names.PRUNE, "schedule": PRUNE_EVERY_S, "options": {"expires": 600.0}},
 }
 
 
@@ -40,6 +41,15 @@ def orphans() -> None:
     """See :func:`workers.upkeep.drop_orphans`."""
     if _is_my_turn("orphans"):
         _try("orphans", lambda: upkeep.drop_orphans(here().tools.catalog, here().tools.store))
+
+
+@app.task(name=names.PRUNE, ignore_result=True, time_limit=3600)
+def prune() -> None:
+    """See :func:`workers.pruning.prune_logs` and :func:`workers.pruning.drop_lost_snapshots`."""
+    if _is_my_turn("prune"):
+        tools = here().tools
+        _try("prune", lambda: pruning.prune_logs(tools.catalog, tools.store))
+        _try("prune", lambda: pruning.drop_lost_snapshots(tools.catalog, tools.store))
 
 
 def _is_my_turn(name: str) -> bool:

@@ -97,7 +97,7 @@ def test_vectors_pass_on_to_the_searcher_who_answers(valkey: str) -> None:
         answers: list[dict[str, object]] = []
         client = threading.Thread(target=lambda: answers.append(_look(valkey, search=SEARCH)))
         client.start()
-        [query] = searching.queries(block_s=10, most=8)
+        [query] = searching.arrived(block_s=10, most=8).queries
         searching.answer(query.ask, {**query.answer, "hits": []})
         client.join()
 
@@ -112,9 +112,39 @@ def test_queries_that_arrived_together_are_drained_together(valkey: str) -> None
         answering.pass_on(replace(fresh, id=str(n)), {})
     answering.pass_on(replace(fresh, id="late", deadline=time.time() - 1), {})
 
-    first, second = searching.queries(block_s=1, most=4), searching.queries(block_s=1, most=4)
+    first, second = searching.arrived(block_s=1, most=4).queries, searching.arrived(block_s=1, most=4).queries
 
     assert [[q.ask.id for q in first], [q.ask.id for q in second]] == [["0", "1", "2", "3"], ["4"]]
+
+
+@pytest.mark.parametrize(("gather_s", "together"), [(0.0, 1), (0.25, 2)])  # Long: a busy machine is late.
+def test_queries_a_millisecond_apart_come_as_one_batch_where_they_are_gathered(
+    valkey: str, gather_s: float, together: int
+) -> None:
+    answering, searching = Answering(valkey), Searching(valkey)
+    fresh = Ask("first", time.time() + 60, (), "balanced", None, "m", SEARCH)
+    answering.pass_on(fresh, {})
+    second = threading.Timer(0.001 if gather_s else 0.25, answering.pass_on, (replace(fresh, id="second"), {}))
+    second.start()
+
+    batches = [searching.arrived(block_s=5, most=8, gather_s=gather_s).queries for _ in range(3 - together)]
+    second.join()
+
+    assert [[query.ask.id for query in batch] for batch in batches] == [["first", "second"][:together], ["second"]][
+        : 3 - together
+    ]
+
+
+def test_as_many_as_were_asked_for_are_not_waited_upon(valkey: str) -> None:
+    answering, searching = Answering(valkey), Searching(valkey)
+    fresh = Ask("x", time.time() + 60, (), "balanced", None, "m", SEARCH)
+    for n in range(3):
+        answering.pass_on(replace(fresh, id=str(n)), {})
+
+    started = time.monotonic()
+
+    assert [query.ask.id for query in searching.arrived(block_s=1, most=3, gather_s=30).queries] == ["0", "1", "2"]
+    assert time.monotonic() - started < 15
 
 
 def test_every_searcher_is_woken(valkey: str) -> None:
@@ -125,7 +155,7 @@ def test_every_searcher_is_woken(valkey: str) -> None:
     Waking(valkey).wake()
 
     started = time.monotonic()
-    assert [searcher.queries(block_s=30, most=1) for searcher in searchers] == [[], []]
+    assert [searcher.arrived(block_s=30, most=1) for searcher in searchers] == [([], True), ([], True)]
     assert time.monotonic() - started < 20  # They did not sit out their time; no figure, only far from 60 s.
 
 

@@ -1,11 +1,17 @@
 """Rates from similarities."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from index import ranking
+from index.engine.home import EngineHome
+from index.engine.sealing import SealingHere
+from tests.unit.index.arrays import D, unit_vectors
 from workers.evaluation import metrics
 from workers.evaluation.metrics import Pairs
 
@@ -47,11 +53,16 @@ def test_all_pairs_are_counted_once() -> None:
     assert (len(pairs.mated), len(pairs.non_mated)) == (4, 6)
 
 
-def test_a_template_is_the_renormalised_mean() -> None:
-    """One a person, in the order of their numbers."""
-    vectors = np.array([[1, 0], [0, 1], [0, -1]], np.float32)
+def test_evaluation_scores_people_as_a_search_does(tmp_path: Path) -> None:
+    """The same faces, the same numbers, but for the float16 in which a replica keeps templates."""
+    faces = unit_vectors(60, seed=2)
+    people = np.random.default_rng(2).permutation(np.repeat(np.arange(1, 16), 4))
+    replica = EngineHome(D, tmp_path, SealingHere()).empty("e")
+    replica.fill([(np.arange(1, 61), people, faces.astype(np.float16))], [], sequence=1)
+    probes = unit_vectors(5, seed=3)
 
-    people, means = metrics.templates(vectors, np.array([5, 5, 2]))
+    named, scores = metrics.person_scores(probes, faces, people)
 
-    assert people.tolist() == [2, 5]
-    np.testing.assert_allclose(means, np.array([[0, -1], [np.sqrt(0.5), np.sqrt(0.5)]]), atol=1e-6)
+    for probe, mine in zip(probes, scores, strict=True):
+        told = {ranked.person: ranked.similarity for ranked in ranking.score(replica, probe, named.tolist())}
+        assert told == pytest.approx(dict(zip(named.tolist(), mine.tolist(), strict=True)), abs=5e-4)

@@ -1,0 +1,44 @@
+"""A searcher's folder is its own, and keeps nothing that it does not use."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workers import folders
+from workers.folders import OwnFolder
+
+
+def test_a_second_process_takes_the_next_folder(tmp_path: Path) -> None:
+    mine = OwnFolder(tmp_path)
+    command = f"from pathlib import Path; from workers.folders import OwnFolder; print(OwnFolder(Path({str(tmp_path)!r})).path.name)"
+
+    theirs = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout
+
+    assert (mine.path.name, theirs.strip()) == ("0", "1")
+
+
+def test_what_lies_there_of_a_collection_that_is_gone_is_removed(tmp_path: Path) -> None:
+    mine = OwnFolder(tmp_path)
+    for name in ("1-1", "2-1", "3-1"):
+        (mine.path / name / "segments").mkdir(parents=True)
+
+    mine.sweep({(1, 1)}, {1, 2})
+
+    assert sorted(folder.name for folder in mine.path.iterdir()) == ["1-1", "2-1"]
+
+
+def test_what_nobody_asked_for_in_an_hour_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = OwnFolder(tmp_path)
+    for name in ("1-1", "2-1"):
+        (mine.path / name).mkdir()
+        os.utime(mine.path / name, (0, 0))
+    mine.sweep({(1, 1)}, {1, 2})
+    assert (mine.path / "2-1").exists()  # The process has just begun: somebody may still ask for it.
+
+    monkeypatch.setattr(folders, "_UNUSED_S", -1.0)
+    mine.sweep({(1, 1)}, {1, 2})
+
+    assert sorted(folder.name for folder in mine.path.iterdir()) == ["1-1"]

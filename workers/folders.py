@@ -1,0 +1,61 @@
+"""Folders of processes: several searchers may share a data folder, and none may write into another's."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from services.errors import CannotStart
+
+_MOST = 64
+_UNUSED_S = 3600.0
+
+
+class OwnFolder:
+    """The first of *root*/0, *root*/1, … that no living process holds, held until this process ends.
+
+    The same one is found again after a restart, with what it has.
+
+    Raises:
+        CannotStart: The folder cannot be written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for number in range(_MOST):
+                self.path = root / str(number)
+                self.path.mkdir(exist_ok=True, mode=0o700)
+                handle = os.open(self.path, os.O_RDONLY)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(handle)
+                    continue
+                self._handle = handle
+                self._began = time.time()
+                return
+        except OSError as error:
+            raise CannotStart(f"{root} cannot be written: {error.strerror}. See COLEGA_DATA.") from error
+        raise CannotStart(f"{_MOST} searchers hold all folders of {root}.")
+
+    def sweep(self, in_use: AbstractSet[tuple[int, int]], collections: AbstractSet[int]) -> None:
+        """Remove what lies here of collections that are gone, and of those that nobody has asked for in an hour.
+
+        A face that is removed leaves what is in use; what is not in use must not keep it.
+
+        Args:
+            in_use: Collection and model of what this process reads or writes.
+            collections: All that there are.
+        """
+        now = time.time()
+        for folder in self.path.glob("*-*"):
+            collection, _, model = folder.name.partition("-")
+            if not (collection.isdigit() and model.isdigit()):
+                continue
+            if (int(collection), int(model)) in in_use:
+                os.utime(folder)
+            elif int(collection) not in collections or now - max(folder.stat().st_mtime, self._began) > _UNUSED_S:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,91 @@
+"""Pruning: log entries and snapshots that no searcher needs any more.
+
+A searcher that starts takes the newest snapshot and replays the log from there, or the one before should the newest
+prove damaged. So entries stay that the older of the two needs, and all of the last day. Where a collection has no
+snapshots its searchers start from rows, and need none. A follower that was away for longer meets a gap and starts anew.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from index.manifest import MANIFEST, DamagedSnapshot, Manifest, newest
+from index.snapshots import KEPT
+from services.catalog import collections, log
+from services.catalog.engine import Catalog
+from services.catalog.schema import Collection
+from services.errors import MissingObject
+from services.logs import logger
+from services.photos import keys
+from services.photos.store import PhotoStore, Stored
+
+ENTRIES_FOR_S = 86_400.0
+"""Entries younger than this stay in any case."""
+_ORPHANS_S = 3600.0
+_BATCH = 10_000
+
+
+def prune_logs(catalog: Catalog, store: PhotoStore, *, entries_for_s: float = ENTRIES_FOR_S) -> int:
+    """Delete log entries that are old and that no searcher will replay.
+
+    Returns:
+        How many were deleted.
+    """
+    with catalog.reading() as session:
+        galleries = collections.all_of(session)
+    pruned = 0
+    for gallery in galleries:
+        up_to = min((_needed_after(store, gallery, model) for model in gallery.live_models), default=gallery.head)
+        while True:
+            with catalog.transaction() as session:
+                deleted = log.prune(session, gallery.id, up_to=up_to, older_than_s=entries_for_s, limit=_BATCH)
+            pruned += deleted
+            if deleted < _BATCH:
+                break
+    if pruned:
+        logger().info("log.pruned", entries=pruned)
+    return pruned
+
+
+def drop_lost_snapshots(catalog: Catalog, store: PhotoStore) -> int:
+    """Delete snapshots of collections that are gone and of models that a collection no longer uses.
+
+    Returns:
+        How many objects were deleted.
+    """
+    before = time.time() - _ORPHANS_S
+    with catalog.reading() as session:
+        live = {keys.snapshots(c.id, model) for c in collections.all_of(session) for model in c.live_models}
+    lost = [
+        stored.key
+        for stored in store.list(f"{keys.SNAPSHOTS}/")
+        if not any(stored.key.startswith(prefix) for prefix in live) and stored.modified.timestamp() < before
+    ]
+    store.delete_many(lost)
+    if lost:
+        logger().info("snapshots.dropped", objects=len(lost))
+    return len(lost)
+
+
+def _needed_after(store: PhotoStore, gallery: Collection, model: int) -> int:
+    """The sequence number after which a searcher that starts may need entries."""
+    prefix = keys.snapshots(gallery.id, model)
+    there = {stored.key.removeprefix(prefix): stored for stored in store.list(prefix)}
+    verified = list(_verified(store, prefix, there, gallery.epoch))
+    return min(verified[:KEPT], default=gallery.head)
+
+
+def _verified(store: PhotoStore, prefix: str, there: dict[str, Stored], epoch: str) -> Iterator[int]:
+    """The sequence numbers of snapshots of which every file is there and of the right size, newest first."""
+    complete = {name.removesuffix(f"/{MANIFEST}") for name in there if name.endswith(f"/{MANIFEST}")}
+    with TemporaryDirectory() as folder:
+        for name in newest(complete, epoch, len(complete)):
+            file = Path(folder) / MANIFEST
+            try:
+                file.write_bytes(store.get(f"{prefix}{name}/{MANIFEST}"))
+                manifest = Manifest.read(file)
+            except (MissingObject, DamagedSnapshot):
+                continue
+            if all(at in there and there[at].size_bytes == held.size_bytes for at, held in manifest.files.items()):
+                yield manifest.sequence

@@ -1,0 +1,65 @@
+"""Shelving: snapshots of an index in the photo store, as the index asks for it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.errors import MissingObject, PhotoStoreUnavailable
+from services.photos import keys
+from services.photos.store import PhotoStore
+
+
+class PhotoStoreShelf:
+    """An :class:`index.protocol.Shelf` in the photo store, for one collection under one model."""
+
+    def __init__(self, store: PhotoStore, collection: int, model: int) -> None:
+        self._store = store
+        self._prefix = keys.snapshots(collection, model)
+
+    def names(self) -> Iterator[tuple[str, float]]:
+        """See :class:`index.protocol.Shelf`.
+
+        Raises:
+            OSError: The store cannot be reached.
+        """
+        try:
+            for stored in self._store.list(self._prefix):
+                yield stored.key.removeprefix(self._prefix), time.time() - stored.modified.timestamp()
+        except PhotoStoreUnavailable as error:
+            raise OSError(str(error)) from error
+
+    def put(self, name: str, file: Path) -> None:
+        """See :class:`index.protocol.Shelf`.
+
+        Raises:
+            OSError: The store cannot be reached.
+        """
+        try:
+            self._store.put(self._prefix + name, file)
+        except PhotoStoreUnavailable as error:
+            raise OSError(str(error)) from error
+
+    def get(self, name: str, file: Path) -> None:
+        """See :class:`index.protocol.Shelf`.
+
+        Raises:
+            OSError: It is not there, or the store cannot be reached.
+        """
+        try:
+            with file.open("wb") as out:
+                for piece in self._store.stream(self._prefix + name):
+                    out.write(piece)
+        except (MissingObject, PhotoStoreUnavailable) as error:
+            file.unlink(missing_ok=True)
+            raise OSError(str(error)) from error
+
+    def delete(self, name: str) -> None:
+        """See :class:`index.protocol.Shelf`.
+
+        Raises:
+            OSError: The store cannot be reached.
+        """
+        try:
+            self._store.delete(self._prefix + name)
+        except PhotoStoreUnavailable as error:
+            raise OSError(str(error)) from error
