@@ -66,7 +66,7 @@ bench: $(VENV)/installed-dev ## run the benchmarks; tables on the terminal, JSON
 	  $(BIN)/python -m benchmarks.$$subject --json benchmarks/results/$$subject.json || exit 1; done
 
 soak: $(VENV)/installed-dev ## the long tests: many kills, many faults
-	@COLEGA_SOAK=1 $(BIN)/python -m pytest -m "slow" --timeout 7200 tests/crash tests/integration
+	@COLEGA_SOAK=1 $(BIN)/python -m pytest -m "slow" --timeout 7200 tests/crash tests/integration tests/unit/index
 
 lock: ## resolve the lock files anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -59,20 +59,36 @@ def pin() -> int:
     return core
 
 
-def finish(rows: Sequence[Row], file: Path | None, *, machine: dict[str, Any], notes: Sequence[str] = ()) -> None:
-    """Print *rows* as a table with the machine and the command above, and write them to *file* if there is one."""
-    command = shlex.join(["python", "-m", "benchmarks." + Path(sys.argv[0]).stem, *sys.argv[1:]])
+def finish(
+    rows: Sequence[Row],
+    file: Path | None,
+    *,
+    machine: dict[str, Any],
+    notes: Sequence[str] = (),
+    parts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Print *rows* as a table with the machine and the command above, and write them to *file* if there is one.
+
+    Where the rows come in *parts*, each with its ``rows``, each is a table of its own, and the file has them, too.
+    """
+    started = Path(sys.argv[0])
+    module = started.parent.name if started.stem == "__main__" else started.stem
+    command = shlex.join(["python", "-m", f"benchmarks.{module}", *sys.argv[1:]])
     print(f"\n{machine['processor']}, {machine['cores']} cores, {' '.join(machine['instructions'])}\n$ {command}")
     for note in notes:
         print(f"  {note}")
-    print(_tables(rows))
+    if parts is None:
+        print(tables(rows))
+    for name, part in (parts or {}).items():
+        print(f"\n{name}\n\n{tables([Row(**row) for row in part['rows']])}")
     if file is not None:
         document = {"machine": machine, "command": command, "notes": list(notes), "rows": [asdict(row) for row in rows]}
+        document |= {"parts": parts} if parts is not None else {}
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _tables(rows: Sequence[Row]) -> str:
+def tables(rows: Sequence[Row]) -> str:
     """Rows beside a peer line by line; the others as cases by metrics, the longer of the two downwards."""
     beside = [row for row in rows if row.peer is not None]
     alone = [row for row in rows if row.peer is None]

@@ -26,8 +26,8 @@ class PostgresMissing(Exception):
 class Postgres:
     """One server; a database for each who asks."""
 
-    def __init__(self, folder: Path) -> None:
-        """Initialise and start it in *folder*, which must be reachable by everybody when this is root."""
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """Initialise and start it in *folder*, which must be reachable by everybody when this is root, with *settings*."""
         self._as_nobody = os.geteuid() == 0
         self._numbers = itertools.count(1)
         self._port = choose(["postgres"], {})["postgres"]
@@ -47,7 +47,7 @@ class Postgres:
         )  # fmt: skip
         options = {
             "listen_addresses": "127.0.0.1", "port": self._port, "unix_socket_directories": "", "fsync": "off",
-            "max_connections": 200,
+            "max_connections": 200, **settings,
         }  # fmt: skip
         serve = [installed / "postgres", "-D", cluster, *(f"--{name}={value}" for name, value in options.items())]
         self._child = Child(

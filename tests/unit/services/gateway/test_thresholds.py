@@ -1,11 +1,13 @@
 """The threshold of a search follows the size of its gallery."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import InvalidRequest
-from services.gateway.thresholds import for_search
+from services.gateway.thresholds import for_pairs, for_search
 
 TABLE = {"fpir": {"0.05": [[10, 0.43, 0.1], [100, 0.52, 0.1], [420, 0.57, 0.1]]}, "fmr": {"0.001": 0.525}}
 
@@ -33,3 +35,21 @@ def test_what_is_given_counts() -> None:
 def test_what_the_table_does_not_have_is_refused(given_rate: dict[str, float]) -> None:
     with pytest.raises(InvalidRequest):
         for_search(TABLE, 5, **given_rate)
+
+
+def test_the_more_are_compared_the_more_alike_they_must_be() -> None:
+    table = {"fmr": {"0.01": 0.4, "0.001": 0.5, "0.0001": 0.6}}
+
+    def level(count: int) -> float:
+        return for_pairs(table, count, strangers=1.024, rate=0.01)
+
+    assert level(0) == level(64) == pytest.approx(0.4)
+    assert level(1000) == level(1024) == pytest.approx(0.5)
+    assert level(1025) == level(2048) == pytest.approx(0.5 + 0.1 * math.log10(2))
+    assert level(1024 * 1024) == pytest.approx(0.7 + 0.1 * math.log10(1024 / 100))
+    assert level(2**60) == 1.0
+
+
+def test_pairs_need_a_table_of_rates() -> None:
+    with pytest.raises(InvalidRequest, match="none"):
+        for_pairs({}, 10, strangers=1, rate=0.001)

@@ -1,0 +1,79 @@
+"""The index: recall, latency and its peers, building, starting, changing, and what it costs to be idle.
+
+    python -m benchmarks.index [--json FILE] [--quick] [--only PART,PART] [--missing] [--long]
+                               [--folder FOLDER] [--peer-python PATH]
+
+Each part runs in a process of its own and takes up to ten minutes; those of ``--long`` up to an hour. A part's figures
+are written to FILE as soon as it ends, in the place of its earlier ones; ``--missing`` runs what FILE has not yet.
+Vectors are made (``population``) as those of ``lfw_dev`` are spread; the galleries stay in FOLDER for the next time.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.index.part import LONG, PARTS
+from benchmarks.machine import Row
+
+_FOLDER = Path(__file__).resolve().parents[1] / "results" / "index"
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def main() -> None:
+    """Run the parts that were asked for, and print the figures of all that are there."""
+    parser = machine.parser(__doc__)
+    parser.add_argument("--only", metavar="PARTS", help=f"some of {', '.join((*PARTS, *LONG))}")
+    parser.add_argument("--missing", action="store_true", help="only parts that the file has no figures of")
+    parser.add_argument("--long", action="store_true", help="also the parts that take an hour")
+    parser.add_argument("--folder", type=Path, default=_FOLDER, help="where galleries and indexes are kept meanwhile")
+    parser.add_argument("--peer-python", type=Path, metavar="PATH", help="Python with hnswlib and usearch")
+    asked = parser.parse_args()
+    chosen = asked.only.split(",") if asked.only else [*PARTS, *(LONG if asked.long else ())]
+    if unknown := set(chosen) - {*PARTS, *LONG}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    described = machine.describe()
+    parts = _kept(asked.json)
+    for name in (*PARTS, *LONG):
+        if name not in chosen or (asked.missing and name in parts):
+            continue
+        print(f"{name} …", file=sys.stderr, flush=True)
+        parts[name] = _run(name, asked.folder.resolve(), asked.peer_python, quick=asked.quick, long=asked.long)
+        if asked.json is not None:
+            asked.json.parent.mkdir(parents=True, exist_ok=True)
+            asked.json.write_text(json.dumps({"parts": parts}, ensure_ascii=False), "utf-8")
+    rows = [Row(**row) for name in (*PARTS, *LONG) if name in parts for row in parts[name]["rows"]]
+    notes = [f"{name}: {note}" for name, part in parts.items() for note in (_circumstances(part), *part["notes"])]
+    machine.finish(rows, asked.json, machine=described, notes=notes, parts=parts)
+
+
+def _run(name: str, folder: Path, peer_python: Path | None, *, quick: bool, long: bool) -> dict[str, Any]:
+    with tempfile.NamedTemporaryFile(suffix=".json") as out:
+        command = [sys.executable, "-m", "benchmarks.index.part", name, "--out", out.name, "--folder", str(folder)]
+        command += ["--peer-python", str(peer_python)] if peer_python is not None else []
+        command += [option for option, is_on in (("--quick", quick), ("--long", long)) if is_on]
+        if subprocess.run(command, check=False, env={**os.environ, **_ONE_THREAD}).returncode != 0:
+            sys.exit(f"The part {name} failed. Run again with --missing: what ended is kept.")
+        told: dict[str, Any] = json.loads(Path(out.name).read_text("utf-8"))
+    return told
+
+
+def _kept(file: Path | None) -> dict[str, Any]:
+    if file is None or not file.exists():
+        return {}
+    kept: dict[str, Any] = json.loads(file.read_text("utf-8")).get("parts", {})
+    return kept
+
+
+def _circumstances(part: dict[str, Any]) -> str:
+    before, after = part["load"]
+    return f"{part['seconds']:g} s; load of the machine {before:g} before, {after:g} after"
+
+
+if __name__ == "__main__":
+    main()
