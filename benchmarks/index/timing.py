@@ -1,4 +1,4 @@
-"""How long things take: CPU and wall, median and p99, each contender's turn after the other's."""
+"""How long things take: CPU and wall, median and p99, contenders taking turns."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.machine import Row
 
-WARM_UPS = 10
+WARM_UPS, BURSTS = 10, 20
 
 
 @dataclass(slots=True)
@@ -53,23 +53,23 @@ class Times:
 
 
 def in_turn(contenders: Mapping[str, Callable[[int], object]], calls: Mapping[str, int]) -> dict[str, Times]:
-    """Time each contender's calls 0, 1, 2, …, all taking turns, so that what else the machine does hits all alike.
+    """Time each contender's calls 0, 1, 2, …, a burst of each after a burst of the other.
+
+    What else the machine does hits all alike; within a burst each has the caches to itself, as it would alone.
 
     Args:
         contenders: What is called with the number of the call.
-        calls: How many of each are timed; those with fewer calls come less often.
+        calls: How many of each are timed.
     """
     times = {name: Times() for name in contenders}
     for name, call in contenders.items():
         for n in range(min(WARM_UPS, calls[name])):
             call(n)
-    most = max(calls.values())
-    for n in range(most):
+    for burst in range(BURSTS):
         for name, call in contenders.items():
-            if (n + 1) * calls[name] // most > n * calls[name] // most:
-                mine = len(times[name].cpu_ms)
+            for n in range(burst * calls[name] // BURSTS, (burst + 1) * calls[name] // BURSTS):
                 with times[name].one():
-                    call(mine)
+                    call(n)
     return times
 
 

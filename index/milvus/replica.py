@@ -80,7 +80,7 @@ class MilvusReplica(Replica):
             IndexUnavailable: Milvus does not answer.
         """
         if not self._is_writer and self._has_lease():
-            self._is_writer, self._is_compared = True, True
+            self._is_writer, self._is_compared = True, False
         if self._is_writer:
             self._finish()
             return head
