@@ -80,7 +80,8 @@ def finish(
     if parts is None:
         print(tables(rows))
     for name, part in (parts or {}).items():
-        print(f"\n{name}\n\n{tables([Row(**row) for row in part['rows']])}")
+        if part["rows"]:
+            print(f"\n{name}\n\n{tables([Row(**row) for row in part['rows']])}")
     if file is not None:
         document = {"machine": machine, "command": command, "notes": list(notes), "rows": [asdict(row) for row in rows]}
         document |= {"parts": parts} if parts is not None else {}

@@ -2,7 +2,7 @@
 
 Connected components are wrong for faces: two people with hundreds of photos need one pair of look-alikes to become one
 group. Here groups are joined while the mean similarity between two of them is high enough (average linkage), which was
-measured best (docs/index.md, "Groups"). The mean is over all pairs of the two, the dissimilar ones too: it is the product
+measured best (docs/index.md, "Groups of faces"). The mean is over all pairs of the two, the dissimilar ones too: it is the product
 of their sums, so no pair needs to be kept for it. Two groups can only be that similar in the mean if a pair of theirs is,
 so the pairs above the threshold show all joins that are possible.
 """

@@ -3,7 +3,7 @@
 Each vector is turned into its leading principal axes and one more coordinate, the norm of what they leave out. The dot
 product of two such short vectors is never below the similarity of the long ones (Cauchy-Schwarz), so only pairs that pass
 it are looked at closer: by the same bound on more axes, then in full. How many axes pay at first depends on the threshold
-and is found on a sample (docs/index.md, "Pairs").
+and is found on a sample (docs/index.md, "Groups of faces").
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ Places = NDArray[np.int32]
 _ROWS, _COLUMNS = 512, 1024
 """A block of bounds: 2 MB, which stays in a core's cache."""
 _AXES = (16, 24, 32, 40, 48, 56, 64, 80, 96, 128)
-_FEWEST = 2048
+_FEWEST = 6000
 """Vectors: fewer are compared in full at once."""
 _SAMPLE = 8192
 _PROBED = 1024

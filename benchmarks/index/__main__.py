@@ -6,6 +6,9 @@
 Each part runs in a process of its own and takes up to ten minutes; those of ``--long`` up to an hour. A part's figures
 are written to FILE as soon as it ends, in the place of its earlier ones; ``--missing`` runs what FILE has not yet.
 Vectors are made (``population``) as those of ``lfw_dev`` are spread; the galleries stay in FOLDER for the next time.
+
+hnswlib and usearch want a virtual environment of their own: ``pip install hnswlib usearch numpy``. pgvector comes with the
+PostgreSQL that the tests use.
 """
 
 import json
@@ -38,36 +41,46 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     asked.folder.mkdir(parents=True, exist_ok=True)
     described = machine.describe()
-    parts = _kept(asked.json)
+    parts = _kept(asked.json, quick=asked.quick)
+    failed = []
     for name in (*PARTS, *LONG):
         if name not in chosen or (asked.missing and name in parts):
             continue
         print(f"{name} …", file=sys.stderr, flush=True)
-        parts[name] = _run(name, asked.folder.resolve(), asked.peer_python, quick=asked.quick, long=asked.long)
+        told = _run(name, asked.folder.resolve(), asked.peer_python, quick=asked.quick, long=asked.long)
+        if told is None:
+            failed.append(name)
+            continue
+        parts[name] = told
         if asked.json is not None:
             asked.json.parent.mkdir(parents=True, exist_ok=True)
             asked.json.write_text(json.dumps({"parts": parts}, ensure_ascii=False), "utf-8")
-    rows = [Row(**row) for name in (*PARTS, *LONG) if name in parts for row in parts[name]["rows"]]
+    parts = {name: parts[name] for name in (*PARTS, *LONG) if name in parts}
     notes = [f"{name}: {note}" for name, part in parts.items() for note in (_circumstances(part), *part["notes"])]
+    rows = [Row(**row) for part in parts.values() for row in part["rows"]]
     machine.finish(rows, asked.json, machine=described, notes=notes, parts=parts)
+    if failed:
+        sys.exit(f"Failed: {', '.join(failed)}. Run again with --missing: what ended well is kept.")
 
 
-def _run(name: str, folder: Path, peer_python: Path | None, *, quick: bool, long: bool) -> dict[str, Any]:
+def _run(name: str, folder: Path, peer_python: Path | None, *, quick: bool, long: bool) -> dict[str, Any] | None:
+    """The figures of a part; None where it failed."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         command = [sys.executable, "-m", "benchmarks.index.part", name, "--out", out.name, "--folder", str(folder)]
         command += ["--peer-python", str(peer_python)] if peer_python is not None else []
         command += [option for option, is_on in (("--quick", quick), ("--long", long)) if is_on]
         if subprocess.run(command, check=False, env={**os.environ, **_ONE_THREAD}).returncode != 0:
-            sys.exit(f"The part {name} failed. Run again with --missing: what ended is kept.")
+            return None
         told: dict[str, Any] = json.loads(Path(out.name).read_text("utf-8"))
     return told
 
 
-def _kept(file: Path | None) -> dict[str, Any]:
+def _kept(file: Path | None, *, quick: bool) -> dict[str, Any]:
+    """The parts that *file* has of runs as quick as this one."""
     if file is None or not file.exists():
         return {}
-    kept: dict[str, Any] = json.loads(file.read_text("utf-8")).get("parts", {})
-    return kept
+    held: dict[str, Any] = json.loads(file.read_text("utf-8")).get("parts", {})
+    return {name: part for name, part in held.items() if part.get("quick", False) == quick}
 
 
 def _circumstances(part: dict[str, Any]) -> str:

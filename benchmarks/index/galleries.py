@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.index.asked import Asked, Told
 from benchmarks.index.population import CHUNK, Persons, Population, fitted
 from benchmarks.index.real import RealFaces, real_faces
 from index.protocol import Half, Ids, Vectors
@@ -22,10 +23,11 @@ GROUPS = ("gallery people", "strangers", "real")
 TRUE = 20
 """So many true neighbours of each query are known."""
 
-_PEOPLE, _STRANGERS, _REAL_SINGLES = 1000, 300, 200
+_PEOPLE, _STRANGERS, _REAL_SINGLES = 1000, 1000, 200
 _BLOCK = 32_768
 _DEAD_SHARE = 0.01
 _REAL_FROM = 10**9
+_MADE_OF = json.dumps([SEED, _PEOPLE, _STRANGERS, _REAL_SINGLES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,24 @@ class Gallery:
 def gallery(folder: Path, faces: int) -> Gallery:
     """The gallery of that many faces, the real ones among them; made if *folder* has it not yet."""
     at = folder / f"gallery-{faces}"
-    if not (at / "whole").exists():
+    made_of = at / "made-of.json"
+    if not made_of.exists() or made_of.read_text("utf-8") != _MADE_OF:
         at.mkdir(parents=True, exist_ok=True)
+        made_of.unlink(missing_ok=True)
         _make(at, faces)
-        (at / "whole").write_text(json.dumps({"seed": SEED}))
+        made_of.write_text(_MADE_OF, "utf-8")
     with np.load(at / "beside.npz", allow_pickle=False) as held:
         vectors = np.load(at / "vectors.npy", mmap_mode="r", allow_pickle=False)
         names = ("persons", "dead", "queries", "groups", "true_ids", "true_similarities")
         return Gallery(vectors, *(held[name] for name in names))
+
+
+def told(asked: Asked) -> Told:
+    """Make all that the other parts need, so that none of them has to."""
+    sizes = sorted({*asked.ladder, *asked.sizes})
+    for size in sizes:
+        gallery(asked.folder, size)
+    return Told([], [f"of {', '.join(f'{size:,}' for size in sizes)} faces"])
 
 
 def _make(folder: Path, faces: int) -> None:

@@ -15,6 +15,7 @@ from benchmarks.index.timing import Times, in_turn
 from benchmarks.machine import Row
 from index.engine.engine import Engine
 from index.engine.looking import Helper
+from index.engine.segment import Segment
 
 TOGETHER = 64
 
@@ -68,15 +69,29 @@ def _in_turn(engine: Engine, helper: Switched, held: Gallery, asked: Asked) -> l
         helper.helps = False
         engine.search(_some(queries, n, TOGETHER), K)
 
+    def scanned(n: int) -> None:
+        _scan(engine, _some(queries, n, 1))
+
     def exact(n: int) -> None:
         flat.search(_some(queries, n, 1), K)
 
     many = asked.calls(2000)
     times = in_turn(
-        {"one": one, "helped": helped, "together": together, "exact": exact},
-        {"one": many, "helped": many, "together": asked.calls(40), "exact": asked.calls(200)},
+        {"one": one, "helped": helped, "scanned": scanned, "together": together, "exact": exact},
+        {"one": many, "helped": many, "scanned": many, "together": asked.calls(40), "exact": asked.calls(200)},
     )
-    return _rows(faces(len(held)), times)
+    case = faces(len(held))
+    return [*_rows(case, times), Row(case, "of it the scan of the codes, CPU ms, median", times["scanned"].cpu)]
+
+
+def _scan(engine: Engine, query: np.ndarray) -> None:
+    """What a search does first: the candidates of every segment, not yet merged."""
+    segments = [part for part in engine.parts if isinstance(part, Segment) and part.scan is not None]
+    for segment in segments:
+        assert segment.scan is not None
+        rule = segment.scan.rule
+        count = rule.from_each(rule.candidates(len(engine), K), len(segments))
+        segment.scan.nearest(query, count, segment.tombstones.bits)
 
 
 def _rows(case: str, times: dict[str, Times]) -> list[Row]:

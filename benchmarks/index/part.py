@@ -7,12 +7,28 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.index import building, idling, joins, large, latency, peers, people, recall, spread, starting, writing
+from benchmarks.index import (
+    building,
+    codebooks,
+    galleries,
+    idling,
+    joins,
+    large,
+    latency,
+    peers,
+    people,
+    recall,
+    spread,
+    starting,
+    writing,
+)
 from benchmarks.index.asked import Asked, Part
 
 PARTS: dict[str, Part] = {
+    "galleries": galleries.told,
     "spread": spread.told,
     "recall": recall.told,
+    "codebooks": codebooks.told,
     "latency": latency.told,
     "people": people.told,
     "build": building.told,
@@ -28,12 +44,12 @@ PARTS: dict[str, Part] = {
 """In the order in which they run."""
 
 LONG: dict[str, Part] = {
-    "hnswlib-300k": peers.beside("hnswlib", 300_000, peers.SETTINGS[:1]),
-    "usearch-300k": peers.beside("usearch", 300_000, peers.SETTINGS[:1]),
-    "pgvector-300k": peers.beside("pgvector", 300_000, peers.SETTINGS[:1]),
+    "hnswlib-300k": peers.beside("hnswlib", 300_000, peers.SETTINGS[1:]),
+    "usearch-300k": peers.beside("usearch", 300_000, peers.SETTINGS[1:]),
+    "pgvector-300k": peers.beside("pgvector", 300_000, peers.SETTINGS[1:]),
     "large": large.told,
-    "hnswlib-1m": peers.beside("hnswlib", 1_000_000, peers.SETTINGS[:1]),
-    "usearch-1m": peers.beside("usearch", 1_000_000, peers.SETTINGS[:1]),
+    "hnswlib-1m": peers.beside("hnswlib", 1_000_000, peers.SETTINGS[1:]),
+    "usearch-1m": peers.beside("usearch", 1_000_000, peers.SETTINGS[1:]),
 }
 """Those that take up to an hour."""
 
@@ -51,6 +67,7 @@ def main() -> None:
     started, load = time.perf_counter(), os.getloadavg()[0]
     told = (PARTS | LONG)[asked.name](Asked(asked.folder, asked.quick, asked.long, asked.peer_python))
     document = {
+        "quick": asked.quick,
         "seconds": round(time.perf_counter() - started, 1),
         "load": [round(load, 2), round(os.getloadavg()[0], 2)],
         "notes": list(told.notes),

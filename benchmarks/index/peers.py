@@ -1,6 +1,6 @@
 """Our index beside a peer's graph over the same faces and queries: recall by effort, and the time of a query in turn.
 
-Each peer is built with two settings. A search's effort rises until the recall is 0.999, or as far as it goes; the
+Each peer is built with one setting or two. A search's effort rises until the recall is 0.999, or as far as it goes; the
 setting that needs least CPU there (or that comes nearest) is the peer's best, and is timed in turn with ours.
 """
 
@@ -22,10 +22,10 @@ from index.engine.scan import Rule
 from index.engine.segment import Segment
 
 GOAL = 0.999
-EFFORTS = (100, 200, 400, 600, 800, 1000, 1400, 2000, 2800, 4000, 5600, 8000)
+EFFORTS = (100, 200, 300, 400, 500, 600, 700, 800, 1000, 1200, 1600, 2000, 2800, 4000, 5600, 8000)
 CANDIDATES = (16, 32, 64, 128, 256, 512, 1024, 2048)
 SETTINGS = ((16, 128), (32, 256))
-"""Links a node and effort of construction."""
+"""Links a node and effort of construction. More of both costs more to build and less to search at a high recall."""
 
 _QUERIES = 400
 

@@ -18,7 +18,7 @@ from services.gateway.search import Gallery, gallery_of
 
 CLUSTERS = {"strangers": 5.0, "rate": 0.001}
 """Groups are joined by the mean over their pairs, which errs less than one pair: so many strangers do no harm, by
-measurement (docs/index.md, "Groups")."""
+measurement (docs/index.md, "Groups of faces")."""
 ALIKE = {"strangers": 0.2, "rate": 0.0001}
 """A list that a person reads through."""
 

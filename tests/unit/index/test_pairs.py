@@ -54,10 +54,10 @@ def test_the_pairs_are_those_of_brute_force(
     _expect_all(_crowd(count, dimension, people, seed), threshold)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
-    count=st.integers(65, 250),
-    dimension=st.sampled_from([129, 200]),
+    count=st.integers(65, 200),
+    dimension=st.sampled_from([129, 150]),
     people=st.integers(1, 60),
     at=st.floats(0, 1),
     above=st.sampled_from([-1e-7, 0, 1e-7]),
@@ -82,7 +82,7 @@ def test_however_many_axes_are_kept_and_blocks_compared_the_pairs_are_the_same(
     monkeypatch.setattr(pairs, "_AXES", (axes,))
     monkeypatch.setattr(pairs, "_FEWEST", 64)
 
-    _expect_all(_crowd(1600, 140, 200, 1), 0.6)
+    _expect_all(_crowd(1100, 140, 200, 1), 0.6)
 
 
 def test_a_person_with_a_thousand_photos_is_half_a_million_pairs() -> None:
