@@ -20,6 +20,7 @@ from benchmarks.machine import Row
 from index.engine.compaction import Sizes
 from index.engine.engine import Engine
 from index.engine.sealing import SealingHere, SealingProcess
+from index.engine.segment import Segment
 from index.protocol import Vectors
 
 ADDS_A_SECOND, REMOVES_A_SECOND, SEARCHES_A_SECOND = 1000, 100, 100
@@ -112,7 +113,7 @@ def _under_way(held: Gallery, asked: Asked) -> list[Row]:
             busy, ghosts = _searches(engine, held, writer.removed, seconds)
             writer.stop.set()
             thread.join()
-            last = sum(face in engine.search(_vector(held, face), K).ids for face in writer.removed)
+            last = sum(face in engine.search(_vector(held, face), K).ids for face in writer.removed[-1000:])
     finally:
         sealer.close()
         sys.setswitchinterval(before)
@@ -139,8 +140,10 @@ def _sealed(held: Gallery, folder: Path, sealer: SealingProcess) -> Engine:
     first.remove(held.dead, sequence=1)
     engine = Engine(512, folder, sealer, helper=Alone(), sizes=_WORN)
     engine.restore(first.image())
-    while engine.settle():  # Segments that are worn from the beginning.
+    engine.prepare()
+    while engine.settle():
         time.sleep(0.05)
+    assert all(part.scan is not None for part in engine.parts if isinstance(part, Segment))
     return engine
 
 
@@ -151,7 +154,7 @@ def _searches(engine: Engine, held: Gallery, removed: list[int], seconds: float)
     gone: set[int] = set(held.dead.tolist())
     known = 0
     next_at = time.perf_counter()
-    while next_at < until:
+    while time.perf_counter() < until:
         count = len(removed)
         gone.update(removed[known:count])
         known = count
