@@ -46,11 +46,11 @@ class _Sorted:
         return cls(faces, narrow, by_person, people, np.append(starts, len(faces)).astype(np.int32))
 
     def person_of(self, face: int) -> int:
-        place = int(np.searchsorted(self.faces, face))
+        place = int(self.faces.searchsorted(face))
         return int(self.persons[place]) if place < len(self.faces) and self.faces[place] == face else _GONE
 
     def faces_of(self, person: int) -> list[int]:
-        place = int(np.searchsorted(self.people, person))
+        place = int(self.people.searchsorted(np.int32(person)))  # A plain int would convert the whole array.
         if place == len(self.people) or self.people[place] != person:
             return []
         found: list[int] = self.faces[self.by_person[self.starts[place] : self.starts[place + 1]]].tolist()

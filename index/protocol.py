@@ -138,7 +138,7 @@ def validated(vectors: Vectors, dimension: int, *, rows: int) -> Vectors:
     if array.shape != (rows, dimension):
         raise DimensionMismatch(f"Vectors of shape ({rows}, {dimension}) were expected; these have {array.shape}.")
     norms = np.sqrt(np.einsum("nd,nd->n", array, array))
-    if not np.all(_near_1(norms)):
+    if not np.all(near_1(norms)):
         worst = int(np.argmax(np.where(np.isfinite(norms), np.abs(norms - 1), np.inf)))
         raise InvalidVector(
             f"Vector {worst} has norm {norms[worst]:.4f}; only finite vectors of norm 1 can be compared."
@@ -146,18 +146,13 @@ def validated(vectors: Vectors, dimension: int, *, rows: int) -> Vectors:
     return array
 
 
-def comparable(vectors: Half) -> NDArray[np.bool_]:
-    """Which of (n, d) float16 vectors are finite and of norm 1, as float16 can say it."""
-    wide = vectors.astype(np.float32)
-    return _near_1(np.sqrt(np.einsum("nd,nd->n", wide, wide)))
-
-
 def unwatched(moment: str) -> None:
     """A :data:`Reached` that takes no notice."""
     del moment
 
 
-def _near_1(norms: NDArray[np.float32]) -> NDArray[np.bool_]:
+def near_1(norms: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which norms are 1, as far as vectors rounded to float16 can be; those that are not a number are not."""
     near: NDArray[np.bool_] = np.abs(norms - 1) <= _NORM_TOLERANCE  # Not `>` and `not`: that lets NaN through.
     return near
 

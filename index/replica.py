@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from index.attributes import Attributes
+from index.halves import comparable, widened
 from index.owners import NOBODY, Owners, Persons
-from index.protocol import Entry, Half, Ids, VectorIndex, comparable
+from index.protocol import Entry, Half, Ids, VectorIndex
 from index.templates import all_templates, template
 
 
@@ -91,7 +92,7 @@ class Replica:
         there = [entry for entry in with_vectors if entry.face not in refused]
         added = [entry for entry in there if entry.face in written or entry.face not in self.owners]
         if added:
-            vectors = np.stack([entry.vector for entry in added if entry.vector is not None]).astype(np.float32)
+            vectors = widened(np.stack([entry.vector for entry in added if entry.vector is not None]))
             self.faces.add([entry.face for entry in added], vectors, sequence=last)
         touched = {self.owners.person_of(entry.face) for entry in added}
         for entry in there:

@@ -6,6 +6,7 @@ A person's score is the cosine of the query with their template: measured better
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,9 @@ def all_templates(owners: Owners, faces: VectorIndex) -> Iterator[tuple[Ids, Hal
 
 def _means(vectors: Vectors, starts: NDArray[np.integer]) -> Vectors:
     """The templates of persons whose faces begin at *starts*, the end last; none is without faces."""
-    sums = np.add.reduceat(vectors, starts[:-1], axis=0)
+    sums = np.empty((len(starts) - 1, vectors.shape[1]), np.float32)
+    for person, (start, end) in enumerate(pairwise(starts.tolist())):  # NumPy's reduceat takes four times as long.
+        np.add.reduce(vectors[start:end], axis=0, out=sums[person])
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
     alike = norms[:, 0] > 1e-3 * np.diff(starts)
     means: Vectors = np.where(alike[:, None], sums / np.maximum(norms, 1e-30), vectors[starts[:-1]])

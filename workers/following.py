@@ -1,6 +1,7 @@
 """Following: the catalog's log as the index reads it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +42,10 @@ class CatalogLog:
         """See :class:`index.protocol.Log`. All in one reading transaction."""
         with self._catalog.reading() as session:
             for rows in log.faces(session, collection, model):
-                faces = np.array([row.face_id for row in rows], np.int64)
-                persons = np.array([row.person_id or 0 for row in rows], np.int64)
-                vectors = np.frombuffer(b"".join(row.vector for row in rows), VECTOR).reshape(len(rows), -1)
-                yield faces, persons, vectors
+                faces = np.array(rows.face_ids, np.int64)
+                persons = np.array([person or 0 for person in rows.person_ids], np.int64)
+                for some, vectors in _runs(rows.vectors):
+                    yield faces[some], persons[some], vectors
 
     def owners(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
         """See :class:`index.protocol.Log`. All in one reading transaction."""
@@ -60,4 +61,18 @@ class CatalogLog:
 
 
 def _vector(held: bytes | None) -> NDArray[np.float16] | None:
-    return None if held is None else np.frombuffer(held, VECTOR)
+    """None where there is none; of no length at all where the bytes are no float16 numbers."""
+    return None if held is None else np.frombuffer(held if len(held) % 2 == 0 else b"", VECTOR)
+
+
+def _runs(held: Sequence[bytes]) -> Iterator[tuple[slice, NDArray[np.float16]]]:
+    """Neighbours of one length, as (n, d); one, unless a row is damaged."""
+    first = 0
+    for size, run in groupby(held, len):
+        raw = list(run)
+        shape = (len(raw), size // 2 if size % 2 == 0 else 0)
+        yield (
+            slice(first, first + len(raw)),
+            np.frombuffer(b"".join(raw)[: 2 * shape[0] * shape[1]], VECTOR).reshape(shape),
+        )
+        first += len(raw)

@@ -45,6 +45,10 @@ _POINTS = np.array(
     np.float32,
 )
 
+_NEARNESS = np.concatenate([_POINTS, -(_POINTS**2).sum(1, keepdims=True) / 2], 1)
+_NUMBERS = np.arange(len(_POINTS), dtype=np.int32)[:, None]
+_ENCODED_AT_ONCE = 64
+
 
 def can_code(dimension: int) -> bool:
     """Whether vectors of *dimension* numbers divide into whole bytes of codes."""
@@ -52,8 +56,26 @@ def can_code(dimension: int) -> bool:
 
 
 def encode(vectors: Vectors) -> Codes:
-    """The codes of (n, d) float32 vectors of norm 1. About 5 us each."""
-    codes: Codes = quantizer(vectors.shape[1]).compute_codes(np.ascontiguousarray(vectors))
+    """The codes of (n, d) float32 vectors of norm 1. About 1.5 us each; FAISS takes 6.
+
+    The nearest point is the one with the largest x p - |p|^2 / 2. Its number is written into the lowest four bits of the
+    score, so that a plain maximum tells which one it is (an argmax takes five times as long); what is left of float32
+    decides all but ties.
+    """
+    dimension = vectors.shape[1]
+    codes = np.empty((len(vectors), dimension // (2 * GROUP)), np.uint8)
+    groups = np.ones((GROUP + 1, _ENCODED_AT_ONCE * dimension // GROUP), np.float32)
+    scores = np.empty((len(_POINTS), groups.shape[1]), np.float32)
+    for first in range(0, len(vectors), _ENCODED_AT_ONCE):
+        some = vectors[first : first + _ENCODED_AT_ONCE]
+        count = some.size // GROUP
+        np.multiply(some.reshape(-1, GROUP).T, np.float32(math.sqrt(dimension)), out=groups[:GROUP, :count])
+        np.matmul(_NEARNESS, groups[:, :count], out=scores[:, :count])
+        bits = scores[:, :count].view(np.int32)
+        np.bitwise_and(bits, -16, out=bits)
+        np.bitwise_or(bits, _NUMBERS, out=bits)
+        nearest = (scores[:, :count].max(0).view(np.int32) & 15).astype(np.uint8).reshape(len(some), -1, 2)
+        codes[first : first + len(some)] = nearest[:, :, 0] | nearest[:, :, 1] << 4
     return codes
 
 

@@ -26,6 +26,7 @@ from index.engine.segment import CODES, IDS, VECTORS, Keeping, Segment
 from index.engine.settling import Settling
 from index.engine.tail import Tail
 from index.engine.tombstones import Bits
+from index.halves import widened
 from index.protocol import Half, Hits, Ids, Reached, Vectors, unwatched, validated
 
 _FEW = 4096
@@ -107,7 +108,7 @@ class Engine:
             DimensionMismatch, InvalidVector: Nothing was written.
         """
         numbers = np.asarray(ids, np.int64)
-        rounded = validated(vectors, self._dimension, rows=len(numbers)).astype(np.float16).astype(np.float32)
+        rounded = validated(vectors, self._dimension, rows=len(numbers)).astype(np.float16)
         start = 0
         while start < len(numbers):
             tail = self._tail_with_room()
@@ -134,7 +135,7 @@ class Engine:
         segments: list[Part] = []
         for ids, vectors in compaction.cut(blocks, self._sizes.segment):
             if sum(len(part) for part in vectors) <= self._sizes.tail:
-                numbers, rows = np.concatenate(ids), np.concatenate(vectors).astype(np.float32)
+                numbers, rows = np.concatenate(ids), np.concatenate(vectors)
                 tail = Tail(self._dimension, self._sizes.tail)
                 tail.append(numbers, rows)
                 self._parts = (*segments, tail)
@@ -151,7 +152,7 @@ class Engine:
 
     def vectors(self, ids: Sequence[int] | Ids) -> Vectors:
         """The stored vectors of faces, as (n, d) float32; zeros for those that are not there."""
-        return looking.gathered(*self._located(np.asarray(ids, np.int64)), self._dimension).astype(np.float32)
+        return widened(looking.gathered(*self._located(np.asarray(ids, np.int64)), self._dimension))
 
     def similarities(self, query: Vectors, ids: Sequence[int] | Ids) -> NDArray[np.float32]:
         """The cosines of one query, (d,) float32, with faces, as (n,) float32; -inf for those that are not there."""
@@ -229,7 +230,7 @@ class Engine:
         while start < len(image.ids):
             tail = self._tail_with_room()
             some = slice(start, start + tail.room)
-            tail.append(image.ids[some], image.vectors[some].astype(np.float32))
+            tail.append(image.ids[some], image.vectors[some])
             start = some.stop
         self._sequence = image.sequence
         if self._is_searched:
@@ -281,7 +282,7 @@ class Engine:
             self._parts = (*self._parts, Tail(self._dimension, self._sizes.tail))
         return self._tail()
 
-    def _replace(self, ids: Ids, vectors: Vectors, tail: Tail) -> None:
+    def _replace(self, ids: Ids, vectors: Half, tail: Tail) -> None:
         """Write rows, then bury what they replace: a search meets the old or the new, or both and takes the new."""
         before = looking.located(self._parts, ids)
         tail.append(ids, vectors)

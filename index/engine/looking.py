@@ -82,6 +82,7 @@ def nearest(
         passed: For each part a bitmap of the rows to pass over, the dead among them.
         helper: May take over half of the segments.
     """
+    refine.stay_in_this_thread()
     found: list[list[Found]] = [[] for _ in queries]
     scanned = [n for n, part in enumerate(parts) if isinstance(part, Segment) and part.scan is not None]
     for rule, alike in _by_rule(parts, scanned).items():
@@ -203,15 +204,14 @@ def _scan(
 def _compared(parts: Sequence[Part], places: NDArray[np.int64], query: Vectors, k: int) -> Found:
     """The best *k* of rows at *places*, in order, by exact similarity."""
     best, at = np.empty(0, np.float32), np.empty(0, np.int64)
-    scratch = refine.scratch(query.shape[1])
     for first in range(0, len(places), refine.CHUNK):
         some = places[first : first + refine.CHUNK]
-        room = scratch.room(len(some))
+        scratch = refine.scratch(query.shape[1], len(some))
         start = 0
         while start < len(some):
             n = int(some[start]) // PLACES
             end = int(np.searchsorted(some, (n + 1) * PLACES))
-            parts[n].vectors.take(some[start:end] - n * PLACES, 0, out=room[start:end], mode="clip")
+            parts[n].vectors.take(some[start:end] - n * PLACES, 0, out=scratch.vectors[start:end], mode="clip")
             start = end
         similarities, rows = scratch.nearest(query, min(k, len(some)))
         best, at = np.append(best, similarities[0]), np.append(at, some[rows[0]])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from index.engine.codebook import Codes, encode
 from index.engine.refine import CHUNK
 from index.engine.segment import CODES, IDS, VECTORS
+from index.halves import widened
 from index.protocol import Half, Ids, Reached, unwatched
 
 
@@ -77,7 +78,7 @@ def code(folder: Path, name: str, dimension: int) -> None:
         OSError: A file cannot be read or written.
     """
     vectors = np.memmap(folder / f"{name}{VECTORS}", "<f2", "r").reshape(-1, dimension)
-    write(folder / f"{name}{CODES}", (encode(part.astype(np.float32)) for part in _chunks(vectors)))
+    write(folder / f"{name}{CODES}", (encode(widened(part)) for part in _chunks(vectors)))
 
 
 def write(file: Path, arrays: "Sequence[NDArray[Any]] | Iterator[NDArray[Any]]") -> None:
@@ -124,7 +125,7 @@ def _codes(parts: Sequence[_Part], part_of: Ids, row_of: Ids, dimension: int) ->
         for n in np.unique(part):
             mine, wanted = part == n, rows[part == n]
             held = parts[n].codes
-            chunk[mine] = held[wanted] if held is not None else encode(parts[n].vectors[wanted].astype(np.float32))
+            chunk[mine] = held[wanted] if held is not None else encode(widened(parts[n].vectors[wanted]))
         yield chunk
 
 

@@ -174,7 +174,7 @@ class Settling:
         if isinstance(part, Segment):
             return part.name
         name = secrets.token_hex(8)
-        (self._folder / f"{name}{VECTORS}").write_bytes(part.half.tobytes())
+        (self._folder / f"{name}{VECTORS}").write_bytes(part.vectors.tobytes())
         (self._folder / f"{name}{IDS}").write_bytes(part.ids.tobytes())
         return name
 

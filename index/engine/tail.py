@@ -3,14 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from index.engine.tombstones import Rows, Tombstones
-from index.protocol import Half, Ids, Vectors
+from index.engine.refine import ExactRows
+from index.engine.tombstones import Bits, Rows, Tombstones
+from index.protocol import Half, Ids
 
-_FIRST_ROWS = 64
+_FIRST_ROWS = 16
 
 
 class Tail:
-    """At most *most* rows, as float32 of what float16 keeps of them. One writer, any number of readers.
+    """At most *most* rows, as float16. One writer, any number of readers.
 
     A row is written before the number of rows that says it is there, and arrays are replaced by larger ones before they
     are written to: a reader takes the number first and finds at least that many rows.
@@ -20,7 +21,7 @@ class Tail:
         self._most = most
         self._count = 0
         self._ids: Ids = np.zeros(min(_FIRST_ROWS, most), np.int64)
-        self._vectors: Vectors = np.zeros((len(self._ids), dimension), np.float32)
+        self._rows = ExactRows(dimension, len(self._ids))
         self._row_of: dict[int, int] = {}
         self.tombstones = Tombstones(most)
 
@@ -44,25 +45,20 @@ class Tail:
         return self._ids[:count]
 
     @property
-    def vectors(self) -> Vectors:
-        """Its rows, (n, d) float32."""
+    def vectors(self) -> Half:
+        """Its rows, (n, d) float16."""
         count = self._count
-        return self._vectors[:count]
+        return self._rows.vectors[:count]
 
-    @property
-    def half(self) -> Half:
-        """Its rows as they are stored, (n, d) float16."""
-        return self.vectors.astype(np.float16)
-
-    def append(self, ids: Ids, vectors: Vectors) -> None:
-        """Take rows in; *vectors* hold what float16 keeps. No more than there is room for."""
+    def append(self, ids: Ids, vectors: Half) -> None:
+        """Take rows in, no more than there is room for."""
         count, after = self._count, self._count + len(ids)
         if after > len(self._ids):
             self._grow(after)
         self._ids[count:after] = ids
-        self._vectors[count:after] = vectors
+        self._rows.vectors[count:after] = vectors
         self._row_of.update(zip(ids.tolist(), range(count, after), strict=True))
-        self._count = after
+        self._count = self._rows.count = after
 
     def rows_of(self, ids: Ids) -> Rows:
         """The rows of faces that are alive here, -1 for the others, as (n,) int64."""
@@ -74,24 +70,18 @@ class Tail:
         """Mark a row dead; False: it was."""
         return self.tombstones.bury(row)
 
-    def nearest(self, queries: Vectors, k: int, dead: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Rows]:
+    def nearest(self, queries: NDArray[np.float32], k: int, dead: Bits) -> tuple[NDArray[np.float32], Rows]:
         """The *k* most similar rows that are not in the bitmap *dead*: similarities and rows, (q, at most k).
 
         The bitmap was copied before this was called: a row that replaced a dead one since is among those compared.
         """
-        vectors = self.vectors
-        similarities = queries @ vectors.T
-        passed = np.unpackbits(dead, count=len(vectors), bitorder="little").astype(bool)
-        similarities[:, passed] = -np.inf
-        if k < len(vectors):
-            at = np.argpartition(-similarities, k - 1, axis=1)[:, :k]
-        else:
-            at = np.broadcast_to(np.arange(len(vectors)), similarities.shape)
-        best = np.take_along_axis(similarities, at, 1)
-        return best, np.where(np.isneginf(best), -1, at).astype(np.int64)
+        rows = self._rows
+        similarities, found = rows.nearest(queries, min(k, rows.count), dead)
+        return np.where(found < 0, np.float32(-np.inf), similarities), found
 
     def _grow(self, rows: int) -> None:
         size = min(self._most, max(rows, 2 * len(self._ids)))
-        ids, vectors = np.zeros(size, np.int64), np.zeros((size, self._vectors.shape[1]), np.float32)
-        ids[: self._count], vectors[: self._count] = self._ids[: self._count], self._vectors[: self._count]
-        self._ids, self._vectors = ids, vectors
+        ids, larger = np.zeros(size, np.int64), ExactRows(self._rows.vectors.shape[1], size)
+        ids[: self._count], larger.vectors[: self._count] = self._ids[: self._count], self.vectors
+        larger.count = self._count
+        self._ids, self._rows = ids, larger

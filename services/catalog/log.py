@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import String, and_, cast, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.catalog.schema import Collection, Embedding, Face, LogEntry, Person, now
@@ -44,12 +44,12 @@ class Entry(NamedTuple):
     attributes: dict[str, Any] | None
 
 
-class FaceRow(NamedTuple):
-    """A face that can be searched: whose it is, and its vector as float16 bytes."""
+class FaceRows(NamedTuple):
+    """Faces that can be searched, one or more, column by column: whose each is, and its vector as float16 bytes."""
 
-    face_id: int
-    person_id: int | None
-    vector: bytes
+    face_ids: tuple[int, ...]
+    person_ids: tuple[int | None, ...]
+    vectors: tuple[bytes, ...]
 
 
 class OwnerRow(NamedTuple):
@@ -123,21 +123,25 @@ def entries(session: Session, collection_id: int, model_id: int, after: int, lim
     return [Entry(*row) for row in rows]
 
 
-def faces(session: Session, collection_id: int, model_id: int, *, batch: int = 4096) -> Iterator[list[FaceRow]]:
+def faces(session: Session, collection_id: int, model_id: int, *, batch: int = 4096) -> Iterator[FaceRows]:
     """All faces of a collection that have an embedding of *model_id*, in batches, by face number."""
     last = 0
     while True:
-        rows = session.execute(
-            select(Face.id, Face.person_id, Embedding.vector)
-            .join(Embedding, and_(Embedding.face_id == Face.id, Embedding.model_id == model_id))
-            .where(Face.collection_id == collection_id, Face.id > last)
-            .order_by(Face.id)
-            .limit(batch)
-        ).all()
+        rows = (
+            session.connection()
+            .execute(
+                select(Face.id, Face.person_id, Embedding.vector)
+                .join(Embedding, and_(Embedding.face_id == Face.id, Embedding.model_id == model_id))
+                .where(Face.collection_id == collection_id, Face.id > last)
+                .order_by(Face.id)
+                .limit(batch)
+            )
+            .all()
+        )
         if not rows:
             return
         last = rows[-1].id
-        yield [FaceRow(*row) for row in rows]
+        yield FaceRows(*zip(*rows, strict=True))
 
 
 def owners(session: Session, collection_id: int, model_id: int, *, batch: int = 16_384) -> Iterator[list[OwnerRow]]:
@@ -164,13 +168,14 @@ def attributes(session: Session, collection_id: int, *, batch: int = 4096) -> It
         rows = session.execute(
             select(Person.id, Person.attributes)
             .where(Person.collection_id == collection_id, Person.id > last)
+            .where(cast(Person.attributes, String) != "{}")
             .order_by(Person.id)
             .limit(batch)
         ).all()
         if not rows:
             return
         last = rows[-1].id
-        yield from ((row.id, row.attributes) for row in rows if row.attributes)
+        yield from ((row.id, row.attributes) for row in rows)
 
 
 def prune(session: Session, collection_id: int, *, up_to: int, older_than_s: float, limit: int) -> int:

@@ -136,9 +136,18 @@ def test_small_groups_are_left_out_and_large_ones_shortened(desk: Desk) -> None:
     assert (only["size"], len(only["faces"])) == (4, 2)
 
 
-def test_who_asks_impatiently_is_told_that_it_goes_on_and_it_does(desk: Desk) -> None:
+def test_who_asks_impatiently_is_told_that_it_goes_on_and_it_does(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, may_go_on = desk.joining._process, threading.Event()
+    whole: Callable[..., object] = process._ask
+
+    def slowly(*arguments: object) -> object:
+        assert may_go_on.wait(60)
+        return whole(*arguments)
+
+    monkeypatch.setattr(process, "_ask", slowly)
     with pytest.raises(IndexBehind, match="being compared"):
-        desk.ask(within_s=0.2)
+        desk.ask(within_s=0.4)
+    may_go_on.set()
 
     eventually(lambda: bool(desk.joining._kept))
     assert len(desk.ask(within_s=0.5)["groups"]) == 2

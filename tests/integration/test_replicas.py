@@ -143,17 +143,19 @@ def test_an_embedding_that_cannot_be_compared_is_passed_over_and_counted(galleri
     made = galleries.gallery("one bad")
     with galleries.catalog.transaction() as session:
         collection = session.get_one(Collection, made)
-        for bad in (np.full(D, np.nan, "<f2"), np.zeros(D, "<f2"), np.ones(D, "<f2")):
+        for bad in (np.full(D, np.nan, "<f2"), np.zeros(D, "<f2"), np.ones(D, "<f2"), np.ones(D + 1, "<f2")):
             galleries.face(session, collection, 50, bad.tobytes())
+        galleries.face(session, collection, 51, b"odd")
     galleries.use(made)
     with galleries.catalog.transaction() as session:
         galleries.face(session, session.get_one(Collection, made), 60, np.full(D, np.inf, "<f2").tobytes())
         galleries.face(session, session.get_one(Collection, made), 61)
+        galleries.face(session, session.get_one(Collection, made), 62, b"odd")
 
     galleries.replicas.follow(galleries.log.heads())
 
     [row] = galleries.replicas.described(galleries.log.heads())
-    assert (row["faces"], row["refused"], row["lag"]) == (4, 4, 0)
+    assert (row["faces"], row["refused"], row["lag"]) == (4, 7, 0)
 
 
 def test_damage_that_shows_after_the_start_is_found_and_mended(galleries: Galleries) -> None:
@@ -180,7 +182,7 @@ def test_damage_that_shows_after_the_start_is_found_and_mended(galleries: Galler
     assert replica is not None
     held = np.stack([unit_vectors(1, n)[0] for n in range(40)])
     with galleries.catalog.reading() as session:
-        ids = [row.face_id for batch in log.faces(session, made, galleries.model) for row in batch]
+        ids = [face for rows in log.faces(session, made, galleries.model) for face in rows.face_ids]
     np.testing.assert_array_equal(replica.faces.vectors(ids), held)
 
 

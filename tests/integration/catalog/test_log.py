@@ -99,7 +99,7 @@ def test_faces_come_in_batches_that_miss_none(catalog: Catalog) -> None:
     with catalog.reading() as session:
         batches = list(log.faces(session, gallery, model.id, batch=3))
 
-    assert [[row.face_id for row in batch] for batch in batches] == [ids[:3], ids[3:6], ids[6:]]
+    assert [list(batch.face_ids) for batch in batches] == [ids[:3], ids[3:6], ids[6:]]
 
 
 def test_owners_are_those_of_the_faces_that_have_an_embedding(catalog: Catalog) -> None:
@@ -111,9 +111,9 @@ def test_owners_are_those_of_the_faces_that_have_an_embedding(catalog: Catalog) 
 
     with catalog.reading() as session:
         owners = [row for batch in log.owners(session, gallery, model.id, batch=2) for row in batch]
-        faces = [row for batch in log.faces(session, gallery, model.id) for row in batch]
+        [faces] = log.faces(session, gallery, model.id)
 
-    assert owners == [(row.face_id, row.person_id) for row in faces]
+    assert owners == list(zip(faces.face_ids, faces.person_ids, strict=True))
     assert len(owners) == 5
 
 
