@@ -23,7 +23,7 @@ PLACES = 1 << 40
 """A place is the number of a part times this, and the row in it: what sorts as parts lie, and rows in them."""
 
 _WORTH_SPLITTING = 4
-_LATE, _REST_S = 0.5, 0.5
+_LATE, _LATE_IN_A_ROW, _REST_S = 0.5, 3, 0.5
 
 T = TypeVar("T")
 
@@ -40,11 +40,12 @@ class Helper:
     """One more thread for a search that would otherwise leave a core idle.
 
     It is taken only while nobody else has it, and left alone for a while when its half took much longer than the
-    searching thread's: then no core was free, and splitting a query costs more than it brings.
+    searching thread's, several times in a row: then no core is free, and splitting a query costs more than it brings.
     """
 
     def __init__(self) -> None:
         self._free = Lock()
+        self._late = 0
         self._rests_until = 0.0
         self._thread = ThreadPoolExecutor(1, "index-helper", initializer=faiss.omp_set_num_threads, initargs=(1,))
 
@@ -59,8 +60,10 @@ class Helper:
             mine = [function(item) for item in items[:half]]
             ready = time.perf_counter()
             found = mine + others.result()
-            if time.perf_counter() - ready > _LATE * (ready - started):
-                self._rests_until = ready + _REST_S
+            was_late = time.perf_counter() - ready > _LATE * (ready - started)
+            self._late = self._late + 1 if was_late else 0
+            if self._late >= _LATE_IN_A_ROW:
+                self._late, self._rests_until = 0, ready + _REST_S
             return found
         finally:
             self._free.release()

@@ -2,7 +2,7 @@
 
 :class:`CodeScan` is the compressed one, on the CPU: 4-bit codes compared by table look-ups in registers, 32 rows at a
 time. How many candidates it must bring for a recall@10 of 0.999 was measured from 4,000 to a million rows, real faces
-among them: ``90 * (n / 1000)^(1/3)`` (docs/index.md). Candidates cost next to nothing in the scan and under a
+among them: ``70 * (n / 1000)^(1/3)`` (docs/index.md). Candidates cost next to nothing in the scan and under a
 microsecond each afterwards.
 
 Source: Andre, Kermarrec, Le Scouarnec, *Cache locality is not enough*, 2015; FAISS's ``IndexIVFPQFastScan``. The class
@@ -58,7 +58,7 @@ class Scan(Protocol):
 
 def candidates(rows: int, k: int) -> int:
     """How many of *rows* coded rows are compared exactly, so that the best *k* are among them."""
-    base = max(_LEAST_CANDIDATES, round(90 * float(np.cbrt(rows / 1000))))
+    base = max(_LEAST_CANDIDATES, round(70 * float(np.cbrt(rows / 1000))))
     return min(rows, max(base, round(base * float((k / 10) ** 0.75)), 2 * k))
 
 
