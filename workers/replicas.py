@@ -40,6 +40,8 @@ class Held:
     size_bytes: int = 0
     refused: int = 0
     """Embeddings passed over, as last reported."""
+    recovered: str = ""
+    """What it last recovered from: a gap, another history, a damaged file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Replicas:
         here = {key: held.follower.replica for key, held in self._held.items() if key not in self._loading}
         damaged = self._snapshotting.turn({key: replica for key, replica in here.items() if replica is not None})
         if damaged is not None:
+            self._held[damaged].recovered = "A file of its snapshot was damaged."
             self._held[damaged].follower.reloads += 1
             self._load(damaged, self._held[damaged].follower)
         if time.monotonic() - self._counted_at >= _COUNT_EVERY_S:
@@ -144,6 +147,7 @@ class Replicas:
                 "reloads": held.follower.reloads,
                 "reloading": key in self._loading,
                 "origin": held.follower.origin,
+                "recovered": held.recovered,
                 "snapshot": self._snapshotting.sequence(key),
                 "trouble": replica.trouble,
                 "memory_mb": round(held.size_bytes / 2**20, 1),
@@ -208,7 +212,8 @@ class Replicas:
             return
         self._failed.pop(key, None)
         self._wanted.pop(key, None)
-        self._held[key] = Held(follower, used_at=time.monotonic())
+        before = self._held.get(key)
+        self._held[key] = Held(follower, used_at=time.monotonic(), recovered=before.recovered if before else "")
         self._snapshotting.begin(key, follower)
         self._report(key, self._held[key])
         self._count()
@@ -235,6 +240,7 @@ class Replicas:
     def _report(self, key: Key, held: Held) -> None:
         for trouble in held.follower.troubles:
             logger().warning("replica.recovered", collection=key[0], reason=trouble)
+            held.recovered = trouble
         held.follower.troubles.clear()
         replica = held.follower.replica
         if replica is not None and replica.refused > held.refused:

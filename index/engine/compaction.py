@@ -16,7 +16,7 @@ class Sizes:
 
     tail: int = 4096
     """Rows of a tail, at most."""
-    segment: int = 131_072
+    segment: int = 262_144
     """Rows of a segment that is left alone. Times 64 bytes of codes it is a power of two, which FAISS rounds up to."""
     small: int = 8
     """So many segments below that size are merged."""

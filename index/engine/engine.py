@@ -249,7 +249,7 @@ class Engine:
         """
         while True:
             parts = self._parts
-            dead = [part.tombstones.bits.copy() for part in parts]
+            dead = [part.tombstones.copied() for part in parts]
             if self._parts is parts:
                 return parts, dead
 

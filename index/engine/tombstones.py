@@ -21,6 +21,7 @@ class Tombstones:
         self.count = 0 if bits is None else int(np.unpackbits(bits, count=rows, bitorder="little").sum())
         self.first_at: float | None = time.monotonic() if self.count else None
         """When the first was buried, by the monotonic clock."""
+        self._copy: tuple[int, Bits] = -1, self.bits
 
     def bury(self, row: int) -> bool:
         """Mark a row dead. False: it was dead already."""
@@ -31,6 +32,14 @@ class Tombstones:
         self.count += 1
         self.first_at = self.first_at or time.monotonic()
         return True
+
+    def copied(self) -> Bits:
+        """The bitmap as it is now, not to be written to; the same array until another row is buried."""
+        count = self.count  # Before the bits: a copy may know more than its number says, never less.
+        copy = self._copy
+        if copy[0] != count:
+            copy = self._copy = count, self.bits.copy()
+        return copy[1]
 
     def are_dead(self, rows: Rows) -> NDArray[np.bool_]:
         """Which of *rows* are dead."""

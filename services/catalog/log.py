@@ -127,20 +127,19 @@ def faces(session: Session, collection_id: int, model_id: int, *, batch: int = 4
     """All faces of a collection that have an embedding of *model_id*, in batches, by face number."""
     last = 0
     while True:
-        rows = (
-            session.connection()
-            .execute(
-                select(Face.id, Face.person_id, Embedding.vector)
-                .join(Embedding, and_(Embedding.face_id == Face.id, Embedding.model_id == model_id))
-                .where(Face.collection_id == collection_id, Face.id > last)
-                .order_by(Face.id)
-                .limit(batch)
-            )
-            .all()
+        found = session.connection().execute(
+            select(Face.id, Face.person_id, Embedding.vector)
+            .join(Embedding, and_(Embedding.face_id == Face.id, Embedding.model_id == model_id))
+            .where(Face.collection_id == collection_id, Face.id > last)
+            .order_by(Face.id)
+            .limit(batch)
         )
+        assert found.cursor is not None
+        rows = found.cursor.fetchall()  # The driver's own tuples: SQLAlchemy's rows take twice the time of reading them.
+        found.close()
         if not rows:
             return
-        last = rows[-1].id
+        last = rows[-1][0]
         yield FaceRows(*zip(*rows, strict=True))
 
 

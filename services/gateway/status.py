@@ -83,6 +83,7 @@ def _replica(process: str, told: Mapping[str, Any], head: int) -> dict[str, Any]
         "people",
         "memory_mb",
         "origin",
+        "recovered",
         "snapshot",
         "reloads",
         "reloading",

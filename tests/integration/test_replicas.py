@@ -224,4 +224,5 @@ def test_another_epoch_is_never_merged(galleries: Galleries) -> None:
     eventually(followed)
     [row] = galleries.replicas.described(galleries.log.heads())
     assert (row["faces"], row["sequence"], row["reloads"]) == (5, 5, 1)
+    assert "another history" in row["recovered"]
     assert galleries.log.heads()[made] == Head("another", 5)
