@@ -17,6 +17,7 @@ from index.protocol import Head, Log
 from index.replica import Replica
 from services.errors import ColegaError, IndexBehind, IndexUnavailable, NotFound
 from services.logs import logger
+from workers.memory import give_back
 from workers.snapshotting import Key, Snapshotting
 
 _A_REPLICA_BYTES = 200_000
@@ -25,6 +26,7 @@ _RETRY_S = 5.0
 _SETTLE_EVERY_S = 60.0
 """How often a replica that nothing happens to is looked at: what was removed from it leaves the disk within an hour."""
 _COUNT_EVERY_S = 4.0
+_WORTH_GIVING_BACK = 50_000
 _LOADERS = 2
 
 
@@ -198,6 +200,8 @@ class Replicas:
             raise IndexUnavailable(f"The index cannot be loaded: {error}") from error
         if replica is None:
             raise NotFound("collection", key[0])
+        if follower.origin == "rows" and len(replica) >= _WORTH_GIVING_BACK:
+            give_back()
         seconds = round(time.monotonic() - began, 2)
         logger().info("replica.loaded", collection=key[0], faces=len(replica), origin=follower.origin, seconds=seconds)
         return follower

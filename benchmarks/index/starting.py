@@ -29,6 +29,7 @@ from services.catalog.engine import Catalog
 from tests.postgres import Postgres
 from tests.unit.index.arrays import FolderShelf
 from workers.following import CatalogLog
+from workers.memory import give_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ def _started(url: str, at: Enrolled, home: Path, shelf: Path, queries: Vectors, 
     while replica.settle():
         pass
     settled = time.process_time() - cpu - cpu_s
+    give_back()  # As a searcher does.
     for query in queries:
         ranking.rank(replica, query[None], 10)
     start = Start(follower.origin, cpu_s, wall_s, settled, resident() - before, replica.hot_bytes / 2**20)

@@ -2,8 +2,8 @@
 
 One table of 16 points, the least distorting found for four independent normals, serves every group of four numbers of
 every model. So the same vector has the same code in every segment and replica, segments are merged without encoding
-anything anew, and nothing is trained when a gallery grows. Trained on a gallery itself, the codes need about twice the
-candidates for the same recall on real faces (docs/index.md).
+anything anew, and nothing is trained when a gallery grows. Trained on the gallery itself, codes would need a sixth fewer
+candidates (docs/index.md, "Codebooks").
 
 Source: Jegou, Douze, Schmid, *Product quantization for nearest neighbor search*, 2011.
 """
