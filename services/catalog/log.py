@@ -135,7 +135,9 @@ def faces(session: Session, collection_id: int, model_id: int, *, batch: int = 4
             .limit(batch)
         )
         assert found.cursor is not None
-        rows = found.cursor.fetchall()  # The driver's own tuples: SQLAlchemy's rows take twice the time of reading them.
+        rows = (
+            found.cursor.fetchall()
+        )  # The driver's own tuples: SQLAlchemy's rows take twice the time of reading them.
         found.close()
         if not rows:
             return
