@@ -45,6 +45,12 @@ class Held:
     recovered: str = ""
     """What it last recovered from: a gap, another history, a damaged file."""
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing has to be done for it unless its log grows."""
+        replica = self.follower.replica
+        return replica is not None and not self.is_busy and not replica.is_outdated
+
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
@@ -77,6 +83,7 @@ class Replicas:
         self._snapshotting = Snapshotting(keeping.snapshot_s, keeping.snapshot_faces, keeping.uploads)
         self._loaders = ThreadPoolExecutor(_LOADERS, "loading")
         self._counted_at = 0.0
+        self._seen: Mapping[int, Head] = {}
 
     def get(self, collection: int, model: int) -> Replica | None:
         """The replica of a collection under a model. None: it is not here yet; it was asked for with this.
@@ -110,23 +117,19 @@ class Replicas:
         """Move every replica to the head of its log, load those that are wanted, and do what lies between."""
         for key in [key for key, loading in self._loading.items() if loading.done()]:
             self._take_in(key, self._loading.pop(key))
-        for key, held in list(self._held.items()):
-            if key in self._loading:
-                continue  # It is being made anew, and answers as it was until then.
+        for key, held in self._restless(heads):
             head = heads.get(key[0])
             if head is None:
                 self._drop(key)
                 continue
-            with suppress(
-                IndexBehind, IndexUnavailable
-            ):  # Milvus is away: the replica's trouble says so, and it is tried again.
+            with suppress(IndexBehind, IndexUnavailable):  # Milvus is away: the replica's trouble says so.
                 self._move(key, held, head)
+        self._seen = heads  # Only now: what an error kept from being moved is not at rest.
         for key in {**dict.fromkeys(self._keeping.pinned() - self._held.keys()), **self._wanted}:
             self._wanted.pop(key, None)
             if key not in self._held:
                 self._load(key, None)
-        here = {key: held.follower.replica for key, held in self._held.items() if key not in self._loading}
-        damaged = self._snapshotting.turn({key: replica for key, replica in here.items() if replica is not None})
+        damaged = self._snapshotting.turn(self._here) if self._snapshotting.is_time() else None
         if damaged is not None:
             self._held[damaged].recovered = "A file of its snapshot was damaged."
             self._held[damaged].follower.reloads += 1
@@ -162,6 +165,21 @@ class Replicas:
         """Wait for what is being written."""
         self._loaders.shutdown(wait=True, cancel_futures=True)
         self._snapshotting.close()
+
+    def _restless(self, heads: Mapping[int, Head]) -> list[tuple[Key, Held]]:
+        """What something may have to be done for. Of a thousand that nothing happens to, a look at each."""
+        is_still = heads == self._seen
+        long_ago = time.monotonic() - _SETTLE_EVERY_S
+        return [
+            (key, held)
+            for key, held in self._held.items()
+            if not (is_still and held.is_at_rest and held.settled_at > long_ago)
+            and key not in self._loading  # It is being made anew, and answers as it was until then.
+        ]
+
+    def _here(self) -> dict[Key, Replica]:
+        held = ((key, held.follower.replica) for key, held in self._held.items() if key not in self._loading)
+        return {key: replica for key, replica in held if replica is not None}
 
     def _move(self, key: Key, held: Held, head: Head) -> None:
         replica = held.follower.replica
@@ -233,6 +251,8 @@ class Replicas:
             if held.follower.replica is not None and (held.is_busy or not held.size_bytes):
                 held.size_bytes = _A_REPLICA_BYTES + held.follower.replica.hot_bytes
         total = sum(held.size_bytes for held in self._held.values())
+        if total <= self._keeping.memory_mb * 2**20:
+            return
         kept = self._keeping.pinned() | self._loading.keys()
         for key in sorted(self._held.keys() - kept, key=lambda key: self._held[key].used_at)[:-1]:
             if total <= self._keeping.memory_mb * 2**20:

@@ -11,6 +11,8 @@ from index.frozen import Frozen, freeze, segments_of
 from index.replica import Replica
 from services.logs import logger
 
+_LOOK_EVERY_S = 1.0
+
 Key = tuple[int, int]
 """A collection and a model."""
 
@@ -47,6 +49,7 @@ class Snapshotting:
         self._uploads = uploads
         self._notes: dict[Key, Note] = {}
         self._turn: _Turn | None = None
+        self._next_at = 0.0
         self._writer = ThreadPoolExecutor(1, "snapshots")
 
     def begin(self, key: Key, follower: Follower) -> None:
@@ -73,12 +76,18 @@ class Snapshotting:
         """Whose files are being read or written."""
         return set() if self._turn is None else {self._turn.key}
 
-    def turn(self, replicas: Mapping[Key, Replica]) -> Key | None:
+    def is_time(self) -> bool:
+        """Whether it is worth calling :meth:`turn` again."""
+        return time.monotonic() >= self._next_at
+
+    def turn(self, here: Callable[[], Mapping[Key, Replica]]) -> Key | None:
         """Take in how the last turn went and begin the next. A replica whose files proved damaged is named."""
+        self._next_at = time.monotonic() + min(_LOOK_EVERY_S, self._every_s)
         damaged = None
+        if self._turn is not None and not self._turn.damage.done():
+            return None
+        replicas = here()
         if self._turn is not None:
-            if not self._turn.damage.done():
-                return None
             done, self._turn = self._turn, None
             damaged = self._ended(done, replicas)
         due = [key for key, note in self._notes.items() if key in replicas and self._is_due(note, replicas[key])]
