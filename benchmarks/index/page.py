@@ -40,8 +40,11 @@ def _told(parts: Mapping[str, Any], found: "re.Match[str]") -> str:
     if found[2] not in parts:
         return found[0][len(found[1]) : -len(found[3])]
     part = parts[found[2]]
-    rows = [Row(**row) for row in part["rows"]]
-    notes = "; ".join(part["notes"])
+    rows = [row for row in (Row(**each) for each in part["rows"]) if not row.case.startswith("curve")]
+    before, after = part["load"]
+    notes = "; ".join([*part["notes"], f"load of the machine {before:g} before, {after:g} after"])
+    if not rows:
+        return "\n"  # Only drawn.
     return "\n".join(["", f"{notes[:1].upper()}{notes[1:]}." if notes else "", "", tables(rows), "", ""])
 
 
