@@ -1,7 +1,7 @@
 """Galleries with their queries and the true neighbours, the real faces mixed in; made once and kept in a folder.
 
 What is true is what float32 says of the vectors before they were rounded, by plain matrix products. The candidate rule
-(``index.engine.looking.candidates``) was chosen on other vectors: neither people, nor queries, nor held-out photos here
+(``index.engine.scan.candidates``) was chosen on other vectors: neither people, nor queries, nor held-out photos here
 were seen by it, with the exception that real photos come from the one set there is.
 """
 
