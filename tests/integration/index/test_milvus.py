@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from index.follower import Follower
 from index.milvus.home import MilvusHome, Sweep
@@ -28,6 +28,7 @@ from index.templates import template
 from services.errors import IndexBehind, IndexUnavailable
 from tests.milvus import MilvusLite
 from tests.unit.index.arrays import D, WrittenLog, unit_vectors
+from tests.unit.index.changes import ChangesOfALog
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -314,36 +315,14 @@ def test_every_index_type_finds_what_is_there(milvus: MilvusLite, kind: Kind) ->
     server.close()
 
 
-FACES, PEOPLE = st.integers(1, 9), st.integers(1, 3)
-
-
-class TwoSearchers(RuleBasedStateMachine):
+class TwoSearchers(ChangesOfALog):
     """Two searchers, one of which writes; they die at any moment, and the lease wanders."""
 
     uri = ""
 
     def __init__(self) -> None:
         super().__init__()
-        self.log = WrittenLog()
         self.searchers = [Searcher(self.log, Mortal(self.uri), writes=n == 0) for n in range(2)]
-
-    @rule(face=FACES, person=PEOPLE)
-    def add(self, face: int, person: int) -> None:
-        if face not in self.log.rows:
-            self.log.write("add", face, person, unit_vectors(1, seed=face)[0])
-
-    @rule(face=FACES)
-    def remove(self, face: int) -> None:
-        self.log.write("remove", face, None)
-
-    @rule(face=FACES, person=st.one_of(st.none(), PEOPLE))
-    def assign(self, face: int, person: int | None) -> None:
-        if face in self.log.rows:
-            self.log.write("assign", face, person)
-
-    @rule()
-    def prune(self) -> None:
-        self.log.pruned = self.log.sequence
 
     @rule()
     def restore_a_backup(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from index.engine.compaction import Sizes
 from index.engine.home import EngineHome
@@ -17,6 +17,7 @@ from index.frozen import freeze
 from index.owners import NOBODY
 from index.templates import template
 from tests.unit.index.arrays import D, FolderShelf, WrittenLog, unit_vectors
+from tests.unit.index.changes import FACES, PEOPLE, ChangesOfALog
 
 
 def home(folder: Path, shelf: FolderShelf | None = None) -> EngineHome:
@@ -24,15 +25,11 @@ def home(folder: Path, shelf: FolderShelf | None = None) -> EngineHome:
     return EngineHome(D, folder, SealingHere(), shelf, sizes=Sizes(tail=4, segment=16, small=2))
 
 
-FACES, PEOPLE = st.integers(1, 12), st.integers(1, 3)
-
-
-class FollowerAgainstLog(RuleBasedStateMachine):
+class FollowerAgainstLog(ChangesOfALog):
     """Adds, removals, assignments, pruned entries, restored backups, snapshots and their damage, in whatever order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.log = WrittenLog()
         self.root = Path(tempfile.mkdtemp())
         self.shelf = FolderShelf(self.root / "shelf")
         self.shelf.folder.mkdir()
@@ -86,28 +83,10 @@ class FollowerAgainstLog(RuleBasedStateMachine):
     def shelf_goes_and_comes(self, *, away: bool) -> None:
         self.shelf.is_away = away
 
-    @rule(face=FACES, person=PEOPLE)
-    def add(self, face: int, person: int) -> None:
-        if face not in self.log.rows:
-            self.log.write("add", face, person, unit_vectors(1, seed=face)[0])
-
     @rule(face=FACES, seed=st.integers(20, 30))
     def embed_again(self, face: int, seed: int) -> None:
         if face in self.log.rows:
             self.log.write("add", face, self.log.rows[face][0] or None, unit_vectors(1, seed=seed)[0])
-
-    @rule(face=FACES)
-    def remove(self, face: int) -> None:
-        self.log.write("remove", face, None)
-
-    @rule(face=FACES, person=st.one_of(st.none(), PEOPLE))
-    def assign(self, face: int, person: int | None) -> None:
-        if face in self.log.rows:
-            self.log.write("assign", face, person)
-
-    @rule()
-    def prune(self) -> None:
-        self.log.pruned = self.log.sequence
 
     @rule()
     def restore_a_backup(self) -> None:

@@ -29,6 +29,7 @@ from index.engine.segment import Segment
 from index.protocol import Half, Vectors
 from services.errors import CannotStart, Unavailable
 from tests.unit.index.arrays import D, unit_vectors
+from tests.unit.index.engine.beside import searches_that_failed
 from tests.unit.index.engine.test_engine import TINY, EngineAgainstNumPy, settled
 
 PRECISIONS: Sequence[Precision] = ("fp16", "int8")
@@ -230,28 +231,8 @@ def test_searches_go_on_while_segments_come_to_the_card_and_leave_it(tmp_path: P
     beside = Cards([Card("memory", in_memory, most=64)], "fp16", strict=True)
     engine = Engine(D, tmp_path, SealingHere(), sizes=Sizes(tail=16, segment=64, small=2, dead=4), device=beside)
     engine.prepare()
-    kept = unit_vectors(20, seed=1)
-    engine.add(range(1, 21), kept, sequence=1)
-    failed: list[BaseException] = []
-    stop = threading.Event()
 
-    def search() -> None:
-        try:
-            while not stop.is_set():
-                assert engine.search(kept, 1).ids[:, 0].tolist() == list(range(1, 21))
-        except BaseException as error:  # noqa: BLE001 - told to the test
-            failed.append(error)
-
-    threads = [threading.Thread(target=search) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for n in range(200):
-        engine.add([1000 + n, 1 + n % 20], np.stack([unit_vectors(1, 5000 + n)[0], kept[n % 20]]), sequence=n + 2)
-        engine.remove([900 + n], sequence=n + 2)
-        engine.settle()
-    stop.set()
-    for thread in threads:
-        thread.join()
+    failed = searches_that_failed(engine, rounds=200)
 
     assert not failed
 

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from index.engine.sealing import Outcome, SealingHere, Work
 from index.engine.segment import Segment
 from index.protocol import Hits, Vectors
 from tests.unit.index.arrays import D, unit_vectors
+from tests.unit.index.engine.beside import searches_that_failed
 
 PROBES = unit_vectors(3, seed=99)
 FACES = st.lists(st.integers(1, 40), min_size=1, max_size=8, unique=True)
@@ -164,28 +164,8 @@ def test_what_was_removed_leaves_the_disk(tmp_path: Path) -> None:
 
 def test_searches_go_on_while_faces_come_and_go(tmp_path: Path) -> None:
     engine = Engine(D, tmp_path, SealingHere(), sizes=Sizes(tail=32, segment=256, small=3))
-    kept = unit_vectors(20, seed=1)
-    engine.add(range(1, 21), kept, sequence=1)
-    failed: list[BaseException] = []
-    stop = threading.Event()
 
-    def search() -> None:
-        try:
-            while not stop.is_set():
-                assert engine.search(kept, 1).ids[:, 0].tolist() == list(range(1, 21))
-        except BaseException as error:  # noqa: BLE001 - told to the test
-            failed.append(error)
-
-    threads = [threading.Thread(target=search) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for n in range(300):
-        engine.add([1000 + n, 1 + n % 20], np.stack([unit_vectors(1, 5000 + n)[0], kept[n % 20]]), sequence=n + 2)
-        engine.remove([900 + n], sequence=n + 2)
-        engine.settle()
-    stop.set()
-    for thread in threads:
-        thread.join()
+    failed = searches_that_failed(engine, rounds=300)
 
     assert not failed
 
