@@ -73,7 +73,8 @@ class Snapshots:
         partial.rename(self.folder / name)
         _sync(self.folder)
         self._reached("snapshot written")
-        for old in self._here() - set(newest(self._here(), frozen.epoch, KEPT)):
+        here = self._here()
+        for old in here - set(newest(here, frozen.epoch, KEPT)):
             shutil.rmtree(self.folder / old, ignore_errors=True)
         return manifest
 
@@ -168,13 +169,13 @@ class Snapshots:
 
     def _candidates(self, epoch: str, troubles: list[str]) -> Iterator[str]:
         """Names of snapshots of *epoch*, newest first, here or on the shelf."""
-        there: set[str] = set()
+        known = self._here()
         if self._shelf is not None:
             try:
-                there = _complete(name for name, _ in self._shelf.names())
+                known |= _complete(name for name, _ in self._shelf.names())
             except OSError as error:
                 troubles.append(str(error))
-        yield from newest(self._here() | there, epoch, len(self._here() | there))
+        yield from newest(known, epoch, len(known))
 
     def _manifest(self, name: str) -> Manifest:
         """The manifest of a snapshot, brought from the shelf where it is not here."""

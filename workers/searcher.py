@@ -66,7 +66,8 @@ class Searcher:
         self._catalog = Catalog(catalog.catalog_url.get_secret_value(), busy_s=catalog.catalog_busy_s, pool_size=4)
         self._store = PhotoStore.of(environment.load(PhotoStoreSettings))
         self._log = CatalogLog(self._catalog)
-        self._broker = Searching(environment.load(BrokerSettings).broker_url.get_secret_value())
+        broker_url = environment.load(BrokerSettings).broker_url.get_secret_value()
+        self._broker = Searching(broker_url)
         self._folder = OwnFolder(environment.load(Home).data / "index")
         self._sealer, self._helper = SealingProcess(), Helper()
         self._device = device.chosen(
@@ -89,9 +90,7 @@ class Searcher:
                 loaded=self._woken.set,
             ),
         )
-        self._joining = Joining(
-            self._replicas, JoinDesk(environment.load(BrokerSettings).broker_url.get_secret_value())
-        )
+        self._joining = Joining(self._replicas, JoinDesk(broker_url))
         self._id = f"searcher@{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
@@ -186,10 +185,8 @@ class Searcher:
         names = {name.strip() for name in self._settings.index_pinned.split(",") if name.strip()}
         holds_all = self._milvus is not None and has_lease
         with self._catalog.reading() as session:
-            known = collections.all_of(session) if names or holds_all else ()
-            self._pinned = {
-                (c.id, c.model_id) for c in known if c.model_id is not None and (holds_all or c.name in names)
-            }
+            known = collections.all_of(session) if holds_all else collections.named(session, names)
+            self._pinned = {(c.id, c.model_id) for c in known if c.model_id is not None}
         if self._milvus is not None:
             self._milvus.tend([c.id for c in known])
 

@@ -215,7 +215,7 @@ class Engine:
             self._sequence,
             tuple((segment.name, segment.tombstones.bits.copy()) for segment in segments),
             np.concatenate([part.ids[rows] for part, rows in zip(tails, living, strict=True)]),
-            np.concatenate([part.vectors[rows] for part, rows in zip(tails, living, strict=True)]).astype(np.float16),
+            np.concatenate([part.vectors[rows] for part, rows in zip(tails, living, strict=True)]),
         )
 
     def restore(self, image: Image) -> None:

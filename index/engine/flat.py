@@ -136,7 +136,7 @@ def in_memory(vectors: Half, precision: Precision, turn: Turn) -> "faiss.Index":
         return _lists_of_bytes(vectors)
     dimension = vectors.shape[1]
     index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    for part in _chunks(vectors):
+    for part in refine.chunks(vectors):
         index.add_sa_codes(np.ascontiguousarray(part).view(np.uint8))
     return index
 
@@ -159,7 +159,7 @@ def on_gpu(resources: "faiss.StandardGpuResources", number: int) -> Maker:
         with turn():
             index = faiss.GpuIndexFlat(resources, vectors.shape[1], faiss.METRIC_INNER_PRODUCT, flat)
         try:
-            for part in _chunks(vectors):
+            for part in refine.chunks(vectors):
                 rows = part.astype(np.float32)
                 with turn():
                     index.add(rows)
@@ -199,10 +199,5 @@ def _lists_of_bytes(vectors: Half) -> "faiss.IndexIVFScalarQuantizer":
 
 def _ranges(vectors: Half) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The least and the greatest of each dimension, (d,) float32."""
-    lows, highs = zip(*((part.min(0), part.max(0)) for part in _chunks(vectors)), strict=True)
+    lows, highs = zip(*((part.min(0), part.max(0)) for part in refine.chunks(vectors)), strict=True)
     return np.min(lows, 0).astype(np.float32), np.max(highs, 0).astype(np.float32)
-
-
-def _chunks(vectors: Half) -> Iterator[Half]:
-    for first in range(0, len(vectors), refine.CHUNK):
-        yield vectors[first : first + refine.CHUNK]

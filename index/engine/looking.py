@@ -1,7 +1,7 @@
 """Looking through parts: scan, merge by score, exact similarities of the best; small parts exactly."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import NamedTuple, TypeVar
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.engine import refine
-from index.engine.scan import Rule
+from index.engine.scan import Rule, Scan
 from index.engine.segment import Segment
 from index.engine.tail import Tail
 from index.engine.tombstones import Bits, Rows
@@ -87,11 +87,12 @@ def nearest(
     """
     refine.stay_in_this_thread()
     found: list[list[Found]] = [[] for _ in queries]
-    scanned = [n for n, part in enumerate(parts) if isinstance(part, Segment) and part.scan is not None]
-    for rule, alike in _by_rule(parts, scanned).items():
+    scans = {n: part.scan for n, part in enumerate(parts) if isinstance(part, Segment) and part.scan is not None}
+    for rule in dict.fromkeys(scan.rule for scan in scans.values()):  # Only scores under one rule can be compared.
+        alike = {n: scan for n, scan in scans.items() if scan.rule == rule}
         _scan(parts, alike, rule, queries, k, passed, helper, found)
     for n, part in enumerate(parts):
-        if n in scanned or not len(part):
+        if n in scans or not len(part):
             continue
         if isinstance(part, Tail):
             similarities, rows = part.nearest(queries, k, passed[n])
@@ -158,20 +159,9 @@ def rows_in(part: Part, ids: Ids) -> Bits:
     return np.packbits(bits, bitorder="little")
 
 
-def _by_rule(parts: Sequence[Part], scanned: Sequence[int]) -> dict[Rule, list[int]]:
-    """Segments whose scores may be compared with each other."""
-    alike: dict[Rule, list[int]] = {}
-    for n in scanned:
-        segment = parts[n]
-        assert isinstance(segment, Segment)
-        assert segment.scan is not None
-        alike.setdefault(segment.scan.rule, []).append(n)
-    return alike
-
-
 def _scan(
     parts: Sequence[Part],
-    scanned: Sequence[int],
+    scans: Mapping[int, Scan],
     rule: Rule,
     queries: Vectors,
     k: int,
@@ -180,17 +170,14 @@ def _scan(
     found: list[list[Found]],
 ) -> None:
     """Add to *found* the best rows of scanned segments: their candidates merged by score, then compared exactly."""
-    base = max(rule.candidates(sum(parts[n].alive for n in scanned), k), 1)  # Where all are dead, too.
-    each = rule.from_each(base, len(scanned))
+    base = max(rule.candidates(sum(parts[n].alive for n in scans), k), 1)  # Where all are dead, too.
+    each = rule.from_each(base, len(scans))
 
     def candidates(n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        segment = parts[n]
-        assert isinstance(segment, Segment)
-        assert segment.scan is not None
-        scores, rows = segment.scan.nearest(queries, each, passed[n])
+        scores, rows = scans[n].nearest(queries, each, passed[n])
         return scores, np.where(rows < 0, -1, rows + n * PLACES)
 
-    results = helper.over(candidates, scanned)
+    results = helper.over(candidates, list(scans))
     scores = np.concatenate([scores for scores, _ in results], 1) if len(results) > 1 else results[0][0]
     places = np.concatenate([places for _, places in results], 1) if len(results) > 1 else results[0][1]
     for query in range(len(queries)):

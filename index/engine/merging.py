@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.engine.codebook import Codes, encode
-from index.engine.refine import CHUNK
+from index.engine.refine import CHUNK, chunks
 from index.engine.segment import CODES, IDS, VECTORS
 from index.halves import widened
 from index.protocol import Half, Ids, Reached, unwatched
@@ -78,7 +78,7 @@ def code(folder: Path, name: str, dimension: int) -> None:
         OSError: A file cannot be read or written.
     """
     vectors = np.memmap(folder / f"{name}{VECTORS}", "<f2", "r").reshape(-1, dimension)
-    write(folder / f"{name}{CODES}", (encode(widened(part)) for part in _chunks(vectors)))
+    write(folder / f"{name}{CODES}", (encode(widened(part)) for part in chunks(vectors)))
 
 
 def write(file: Path, arrays: "Sequence[NDArray[Any]] | Iterator[NDArray[Any]]") -> None:
@@ -127,8 +127,3 @@ def _codes(parts: Sequence[_Part], part_of: Ids, row_of: Ids, dimension: int) ->
             held = parts[n].codes
             chunk[mine] = held[wanted] if held is not None else encode(widened(parts[n].vectors[wanted]))
         yield chunk
-
-
-def _chunks(vectors: Half) -> Iterator[Half]:
-    for first in range(0, len(vectors), CHUNK):
-        yield vectors[first : first + CHUNK]

@@ -4,6 +4,7 @@ NumPy takes ten times as long, most of it for the conversion of float16.
 """
 
 import threading
+from collections.abc import Iterator
 
 import faiss
 import numpy as np
@@ -80,10 +81,16 @@ def _filled(vectors: Half) -> ExactRows:
     return held
 
 
+def chunks(vectors: Half) -> Iterator[Half]:
+    """*vectors*, :data:`CHUNK` rows at a time."""
+    for first in range(0, len(vectors), CHUNK):
+        yield vectors[first : first + CHUNK]
+
+
 def similarities(query: Vectors, vectors: Half) -> NDArray[np.float32]:
     """The cosines of one query, (d,) float32, with (n, d) float16 vectors, as (n,) float32."""
-    chunks = (vectors[first : first + CHUNK] for first in range(0, len(vectors), CHUNK))
-    return np.concatenate([np.zeros(0, np.float32), *(_filled(chunk).similarities(query) for chunk in chunks)])
+    found = (_filled(chunk).similarities(query) for chunk in chunks(vectors))
+    return np.concatenate([np.zeros(0, np.float32), *found])
 
 
 def nearest(queries: Vectors, vectors: Half, k: int, dead: Bits | None = None) -> tuple[NDArray[np.float32], Rows]:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy import delete as sql_delete
@@ -32,6 +33,11 @@ def by_name(session: Session, name: str) -> Collection:
 def all_of(session: Session) -> Sequence[Collection]:
     """Every collection, by name."""
     return session.scalars(select(Collection).order_by(Collection.name)).all()
+
+
+def named(session: Session, names: AbstractSet[str]) -> Sequence[Collection]:
+    """Those of the collections called *names* that there are."""
+    return session.scalars(select(Collection).where(Collection.name.in_(names))).all()
 
 
 def ensure(session: Session, name: str) -> Collection:

@@ -70,7 +70,7 @@ def _replicas(found: Sequence[Process]) -> Iterator[Metric]:
         ("replica_memory_megabytes", "Memory that replicas need, mapped vectors left out.", _sum("memory_mb")),
         ("replica_reloads", "How often replicas were made anew: a gap, another epoch, damage.", _sum("reloads")),
         ("replica_refused_embeddings", "Embeddings that cannot be compared.", _sum("refused")),
-        ("replica_troubles", "Replicas that cannot seal, compact or reach their index.", _sum("trouble")),
+        ("replica_troubles", "Replicas that cannot seal, compact or reach their index.", _troubled),
     ]
     for name, meaning, value in kinds:
         family = GaugeMetricFamily(f"colega_{name}", meaning, labels=["process"])
@@ -81,7 +81,11 @@ def _replicas(found: Sequence[Process]) -> Iterator[Metric]:
 
 
 def _sum(name: str) -> Callable[[list[dict[str, Any]]], float]:
-    return lambda replicas: float(sum(bool(r[name]) if isinstance(r[name], str) else r[name] for r in replicas))
+    return lambda replicas: float(sum(r[name] for r in replicas))
+
+
+def _troubled(replicas: list[dict[str, Any]]) -> float:
+    return float(sum(bool(r["trouble"]) for r in replicas))
 
 
 def _most(name: str) -> Callable[[list[dict[str, Any]]], float]:
