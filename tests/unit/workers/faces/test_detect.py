@@ -61,6 +61,21 @@ def test_a_photo_is_read_whichever_way_up_it_was_kept(detector: Detector, exampl
         assert first[:2, 1].mean() < first[3:, 1].mean(), path.parent.name  # Eyes above the mouth.
 
 
+@pytest.mark.parametrize("width_px", [60, 110, 150])
+def test_a_face_that_fills_the_photo_is_found(detector: Detector, examples: Path, width_px: int) -> None:
+    for path in sorted((examples / "people").rglob("*.jpg")):
+        photo = _photo(path).pixels
+        box = max(detector.find(photo, Mode.BALANCED), key=lambda found: found.box.area).box
+        corners = (int(box.x), int(box.y - box.h / 10), int(box.x + box.w), int(box.y + box.h * 1.1))
+        tight = Image.fromarray(photo).crop(corners)
+        pixels = np.asarray(tight.resize((width_px, round(width_px * tight.height / tight.width))))
+
+        seen = look(detector, Decoded(pixels, pixels.shape[1], pixels.shape[0], "jpeg"), Mode.BALANCED)
+
+        assert seen.quarter_turns == 0, path.parent.name
+        assert [found.box.w > 0.8 * width_px for found in seen.detections] == [True], path.parent.name
+
+
 def test_a_photo_without_a_face_has_none(detector: Detector) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
 
