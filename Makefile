@@ -10,6 +10,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements.lock
 DEV_LOCK := requirements-dev.lock
+TORCH_LOCK := requirements-torch.lock
+
+ifneq ($(CI),)
+TORCH ?= torch==2.13.0
+endif
+# Another requirement is another file, and so another installation.
+WITH_TORCH = $(if $(TORCH),$(VENV)/installed-torch-$(shell echo "$(TORCH)" | cksum | cut -d " " -f 1))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -19,12 +26,12 @@ help: ## print this help
 	@echo "colega: which colleague is this?"; echo
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "  up takes PHOTOS=DIR (default $(PHOTOS); empty imports nothing), DATA=DIR ($(DATA)) and PORT=N;"
-	@echo "  test takes TORCH=REQUIREMENT for the tests that need torch."
+	@echo "  install and test take TORCH=REQUIREMENT (torch==2.13.0) for what trains, and the tests of it."
 
 up: install ## start everything on this machine, import PHOTOS, serve until Ctrl-C
 	@exec $(BIN)/colega up --data "$(DATA)" $(if $(PORT),--port $(PORT)) $(if $(strip $(PHOTOS)),--photos "$(PHOTOS)")
 
-install: $(VENV)/installed ## prepare .venv with all that `make up` needs
+install: $(VENV)/installed $(WITH_TORCH) ## prepare .venv with all that `make up` needs
 
 $(VENV)/bin/python:
 	@infra/make-venv $(PYTHON) $(VENV)
@@ -38,13 +45,19 @@ $(VENV)/installed: $(VENV)/bin/python $(LOCK) pyproject.toml
 $(VENV)/installed-dev: $(VENV)/installed $(DEV_LOCK)
 	@echo "Installing what the tests need ..."
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(DEV_LOCK)
-	@$(if $(TORCH),$(BIN)/python -m pip install --quiet "$(TORCH)",true)
 	@touch $@
 
-test: $(VENV)/installed-dev check ## lint, types, import rules, and every test against real servers
+# torch first, then what is used with it and nothing that it names: torchvision would replace a torch for the CPU.
+$(VENV)/installed-torch-%: $(VENV)/installed $(TORCH_LOCK)
+	@echo "Installing $(TORCH) and what goes with it ..."
+	@$(BIN)/python -m pip install --quiet "$(TORCH)"
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(TORCH_LOCK)
+	@touch $@
+
+test: $(VENV)/installed-dev $(WITH_TORCH) check ## lint, types, import rules, and every test against real servers
 	@$(BIN)/python -m pytest --durations=10
 
-test-fast: $(VENV)/installed-dev ## the minute-long loop: unit tests that start no server
+test-fast: $(VENV)/installed-dev $(WITH_TORCH) ## the minute-long loop: unit tests that start no server
 	@$(BIN)/python -m pytest -q -m "not slow" tests/unit
 
 check: $(VENV)/installed-dev ## ruff, mypy --strict, import rules
@@ -73,6 +86,8 @@ lock: ## resolve the lock files anew from pyproject.toml (needs uv)
 	  --no-header --extra cpu --extra local pyproject.toml infra/build.in -o $(LOCK)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --group dev -c $(LOCK) -o $(DEV_LOCK)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-deps -c $(LOCK) -c $(DEV_LOCK) infra/torch.in -o $(TORCH_LOCK)
 
 clean: ## remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -106,4 +106,4 @@ def missing(reason: str) -> NoReturn:
     """Skip where a person works; fail where the tests decide."""
     if os.environ.get("CI"):
         pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
