@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from services import licences
 from services.catalog.engine import upsert
-from services.catalog.schema import Collection, Model, new_id
-from services.errors import NotFound
+from services.catalog.schema import Calibration, Collection, Embedding, Model, new_id, now
+from services.errors import Conflict, LicenceNotAccepted, NotFound
 
 EMBEDDER, DETECTOR = "embedder", "detector"
+USABLE = ("candidate", "active", "retired")
+"""States of a model that a worker has tried."""
 
 
 def register(
@@ -39,6 +42,53 @@ def register(
     return by_digest(session, digest)
 
 
+def take_in(session: Session, *, kind: str, name: str, digest: str, licence: str, upload: Mapping[str, Any]) -> Model:
+    """The model of an upload: a new one to be checked, or that which the same upload has become.
+
+    Args:
+        session: The caller commits.
+        kind: ``embedder`` or ``detector``.
+        name: How it is to be called.
+        digest: Of the upload and what was said of it; a detector's is its own for good, an embedder gets that of its bundle.
+        licence: As stated; may be empty.
+        upload: What the check needs: file name, SHA-256, size, description.
+
+    Raises:
+        Conflict: Another model has that name.
+    """
+    known = next((model for model in all_of(session) if digest in {model.digest, _upload(model).get("digest")}), None)
+    if known is not None and known.state not in {"checking", "refused"}:
+        return known
+    namesake = session.scalar(select(Model).where(Model.name == name, Model.digest != digest).order_by(Model.id))
+    if namesake is not None and namesake.state != "refused":
+        raise Conflict(
+            f"There is a model {name} already ({namesake.public_id}, {namesake.state}). Choose another name."
+        )
+    if namesake is not None:
+        forget(session, namesake)
+    model = known or register(session, kind=kind, name=name, digest=digest, state="checking", licence=licence)
+    model.name, model.licence, model.state, model.details = name, licence, "checking", {}
+    model.notes = {"upload": {**upload, "digest": digest}}
+    session.flush()
+    return model
+
+
+def admit(
+    session: Session, model: Model, *, digest: str, dimension: int | None, licence: str, details: Mapping[str, Any]
+) -> None:
+    """Make a checked upload a candidate, under the digest of its content.
+
+    Raises:
+        Conflict: The same content is there as another model.
+    """
+    other = session.scalar(select(Model).where(Model.digest == digest, Model.id != model.id))
+    if other is not None:
+        raise Conflict(f"It is the model {other.name} ({other.public_id}, {other.state}), which is there already.")
+    model.digest, model.dimension, model.licence, model.state = digest, dimension, licence, "candidate"
+    model.details = dict(details)
+    session.flush()
+
+
 def by_digest(session: Session, digest: str) -> Model:
     """The model of that content.
 
@@ -48,6 +98,13 @@ def by_digest(session: Session, digest: str) -> Model:
     found = session.scalar(select(Model).where(Model.digest == digest))
     if found is None:
         raise NotFound("model", digest)
+    return found
+
+
+def files_of(session: Session, digest: str) -> Mapping[str, str] | None:
+    """SHA-256 of each file of an embedder's bundle, by name; None where the catalog does not know."""
+    details = session.scalar(select(Model.details).where(Model.digest == digest))
+    found: Mapping[str, str] | None = None if details is None else details.get("files")
     return found
 
 
@@ -105,9 +162,80 @@ def activate(session: Session, model: Model) -> None:
         session.execute(bare.values(model_id=model.id, live_models=[model.id]))
 
 
+def accept_licence(session: Session, model: Model, by: str) -> None:
+    """Note that *by* has accepted the licence of *model*, now. Who was first stays."""
+    if accepted(model) is None:
+        at = session.scalar(select(now()))
+        model.notes = {**(model.notes or {}), "accepted": {"by": by, "at": at, "licence": model.licence}}
+        session.flush()
+
+
+def attach_head(session: Session, model: Model, head: Mapping[str, Any] | None) -> None:
+    """Have *model* judge pairs by *head* from now on, or by none. It is no part of the model's content."""
+    kept = {key: value for key, value in (model.notes or {}).items() if key != "head"}
+    model.notes = kept if head is None else {**kept, "head": dict(head)}
+    session.flush()
+
+
+def head_of(model: Model) -> Mapping[str, Any] | None:
+    """The Siamese head that *model* judges pairs by: the one attached, or that which its bundle came with."""
+    found: Mapping[str, Any] | None = (model.notes or {}).get("head") or model.details.get("head")
+    return found
+
+
+def accepted(model: Model) -> Mapping[str, Any] | None:
+    """Who has accepted the licence that the model has now, and when (seconds since 1970); None: nobody."""
+    found: Mapping[str, Any] | None = (model.notes or {}).get("accepted")
+    return found if found is not None and found["licence"] == model.licence else None
+
+
+def require_licence(model: Model) -> None:
+    """See that the licence of *model* is plainly permissive, or was accepted.
+
+    Raises:
+        LicenceNotAccepted: Neither.
+    """
+    if not licences.is_permissive(model.licence) and accepted(model) is None:
+        raise LicenceNotAccepted(
+            f"The licence of {model.name} is not plainly permissive: “{model.licence or licences.NOT_STATED}”. Read its terms; "
+            "to use the model nevertheless, activate it with accept_licence (--accept-licence)."
+        )
+
+
+def describe(session: Session, model: Model, description: Mapping[str, Any]) -> None:
+    """Take over a newer ``model.json`` of the same content, such as one with other variants or thresholds."""
+    model.details = dict(description)
+    session.flush()
+
+
+def uses(session: Session, model: Model) -> list[str]:
+    """What still needs the model's files: collections by name, embeddings and calibrations by their number."""
+    found = [
+        f"collection {collection.name}"
+        for collection in session.scalars(select(Collection).order_by(Collection.id))
+        if model.id in {collection.model_id, collection.detector_id, *collection.live_models}
+    ]
+    for what, table in (("embeddings", Embedding), ("calibrations", Calibration)):
+        count = session.scalar(select(func.count()).select_from(table).where(table.model_id == model.id))
+        if count:
+            found.append(f"{count:,} {what}")
+    return found
+
+
+def forget(session: Session, model: Model) -> None:
+    """Delete the row of a model that nothing uses; the caller sees to its files."""
+    session.delete(model)
+    session.flush()
+
+
 def set_state(session: Session, model: Model, state: str, *, error: str | None = None) -> None:
     """Note how the check of a model ended: ``candidate``, ``active`` or ``refused`` with its reason."""
     model.state = state
     if error is not None:
         model.details = {**model.details, "error": error}
     session.flush()
+
+
+def _upload(model: Model) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (model.notes or {}).get("upload", {})
+    return found

@@ -1,20 +1,26 @@
-"""Models as data: which there are, and bringing one along."""
+"""Models as data: which there are, bringing one along, and what becomes of it."""
 
 import hashlib
-from typing import Literal
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy.orm import Session
 
-from services.catalog import models
-from services.errors import BrokerUnavailable, Conflict, InvalidRequest
-from services.gateway import answers, problems
-from services.gateway.doors import Resource, Taken, gateway
+from services import heads, licences
+from services.catalog import computations, models, processes, removals
+from services.catalog.schema import Model
+from services.errors import BrokerUnavailable, Conflict, InvalidRequest, ModelTooLarge
+from services.gateway import answers, computing, problems
+from services.gateway.doors import InCollection, Resource, Taken, gateway, key
 from services.gateway.uploads import Spooled
 from services.photos import keys
 
-DETECTOR_FILE = "detector.onnx"
+DETECTOR_FILE, UPLOAD = "detector.onnx", "upload"
 
 resource = Resource("models", "Models as data")
 
@@ -26,37 +32,98 @@ class ModelPath(BaseModel):
 
 
 class ModelIn(Taken):
-    """A model file, multipart `file`."""
+    """A model file, multipart `file`: safetensors, PyTorch, ONNX, or a bundle's folder as tar."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    kind: Literal["detector"] = Field(default="detector", description="YuNet as OpenCV's model zoo publishes it.")
+    kind: Literal["embedder", "detector"] = Field(
+        default="embedder", description="A detector is YuNet as OpenCV's model zoo publishes it."
+    )
+    licence: str = Field(
+        default="", max_length=licences.LONGEST, description="As its publisher states it, best an SPDX identifier."
+    )
+    describe: str | None = Field(
+        default=None, max_length=64_000, description="YAML, of an embedder in ONNX (docs/models.md)."
+    )
+    published: Literal["vggface2", "casia-webface"] | None = Field(
+        default=None, description="It is to be that published model, and is refused if it is another."
+    )
+    source: str | None = Field(default=None, max_length=1024, description="Where it comes from.")
+
+
+class ActivateIn(Taken):
+    """What activating may be told."""
+
+    accept_licence: bool = Field(
+        default=False, description="The licence, which is not plainly permissive, was read and is accepted."
+    )
+
+
+class HeadNumbers(Taken):
+    """A Siamese head as `colega train --method siamese` writes it."""
+
+    kind: Literal["absolute-difference"]
+    weights: str = Field(max_length=30_000, description="Base64 of little-endian float32, one a number of the vectors.")
+    bias: float = Field(allow_inf_nan=False)
+    trained_on: dict[str, Any] = Field(default_factory=dict, max_length=40)
+
+
+class HeadIn(Taken):
+    """The head to be attached; null: none."""
+
+    head: HeadNumbers | None
+
+
+class ListedModelOut(answers.ModelOut):
+    """A model, and how it is computed now."""
+
+    running: dict[str, dict[str, Any]] = Field(
+        description="By variant: how many processes have it open, and the least agreement with the reference that they saw."
+    )
 
 
 class ModelsOut(BaseModel):
     """Every model."""
 
-    items: list[answers.ModelOut]
+    items: list[ListedModelOut]
     next_cursor: str | None
+
+
+class WholeModelOut(ListedModelOut):
+    """A model with its description and what uses it."""
+
+    details: dict[str, Any]
+    uses: list[str]
+
+
+class PrunedOut(BaseModel):
+    """A model that is gone."""
+
+    id: str
+    name: str
+    files: int
 
 
 @resource.door("get", "/models", "read", responses={200: ModelsOut})
 def index() -> ResponseReturnValue:
     """Every model, oldest first."""
     with gateway().catalog.reading() as session:
-        return {"items": [answers.model_out(model) for model in models.all_of(session)], "next_cursor": None}
+        running = _running(session)
+        items = [{**answers.model_out(model), "running": running[model.digest]} for model in models.all_of(session)]
+    return {"items": items, "next_cursor": None}
 
 
-@resource.door("get", "/models/<model_id>", "read", responses={200: answers.ModelOut})
+@resource.door("get", "/models/<model_id>", "read", responses={200: WholeModelOut})
 def show(path: ModelPath) -> ResponseReturnValue:
-    """One model, with its description."""
+    """One model, with its description and what uses it."""
     with gateway().catalog.reading() as session:
         model = models.by_public_id(session, path.model_id)
-    return {**answers.model_out(model), "details": model.details}
+        uses, running = models.uses(session, model), _running(session)[model.digest]
+    return {**answers.model_out(model), "running": running, "details": model.details, "uses": uses}
 
 
 @resource.door("post", "/models", "admin", responses={202: answers.ModelOut})
 def add() -> ResponseReturnValue:
-    """Bring a detector along (multipart `file`, `name`). A worker tries it; then it is what new collections use."""
+    """Bring a model along (multipart). A worker makes it a bundle and tries it: it becomes a candidate, or is refused."""
     try:
         wanted = ModelIn.model_validate(request.form.to_dict())
     except ValidationError as error:
@@ -64,35 +131,80 @@ def add() -> ResponseReturnValue:
     file = request.files.get("file")
     if file is None:
         raise InvalidRequest("file: send the model as multipart/form-data.")
-    assert isinstance(file.stream, Spooled)
-    file.stream.seek(0)
-    digest = hashlib.sha256(file.stream.read()).hexdigest()
-    gateway().store.put(keys.model_file(digest, DETECTOR_FILE), file.stream.path)
+    spooled = file.stream
+    assert isinstance(spooled, Spooled)
+    if spooled.is_too_large:
+        raise ModelTooLarge(
+            f"{file.filename} has {spooled.size_bytes:,} bytes; {gateway().limits.max_model_mb} MB are taken "
+            "(COLEGA_MAX_MODEL_MB)."
+        )
+    spooled.seek(0)
+    upload = {
+        "file": (file.filename or "model")[:255],
+        "sha256": spooled.sha256,
+        "size_bytes": spooled.size_bytes,
+        "describe": wanted.describe,
+        "published": wanted.published,
+        "provenance": {} if wanted.source is None else {"source": wanted.source},
+    }
+    digest = _digest(wanted, spooled)
     with gateway().catalog.transaction() as session:
-        model = models.register(session, kind=wanted.kind, name=wanted.name, digest=digest, state="checking")
-        if model.state == "refused":
-            models.set_state(session, model, "checking")
-        told = answers.model_out(model)
-    try:
-        gateway().queue.check_model(model.id)
-    except BrokerUnavailable:
-        with gateway().catalog.transaction() as session:
-            models.set_state(
-                session, models.by_id(session, model.id), "refused", error="The broker was away; add it again."
-            )
-        raise
+        model = models.take_in(
+            session, kind=wanted.kind, name=wanted.name, digest=digest, licence=wanted.licence.strip(), upload=upload
+        )
+        told, to_check = answers.model_out(model), model.state == "checking"
+    if to_check:
+        gateway().store.put(
+            keys.model_file(digest, DETECTOR_FILE if wanted.kind == models.DETECTOR else UPLOAD), spooled.path
+        )
+        _send(model)
     return told, 202, {"Location": url_for("models.show", model_id=model.public_id)}
 
 
 @resource.door("post", "/models/<model_id>/activate", "admin", responses={200: answers.ModelOut})
-def activate(path: ModelPath) -> ResponseReturnValue:
-    """Make a model what new collections use. Collections that have faces keep theirs: changing those is a rebuild."""
+def activate(path: ModelPath, body: ActivateIn) -> ResponseReturnValue:
+    """Make a model what new collections use. Collections that have faces keep theirs: changing those is a rebuild.
+
+    A licence that is not plainly permissive has to be accepted, once.
+    """
     with gateway().catalog.transaction() as session:
         model = models.by_public_id(session, path.model_id)
         if model.state not in {"candidate", "active"}:
             raise Conflict(f"Model {model.name} is {model.state}; only one that a worker has tried can be activated.")
+        if body.accept_licence:
+            models.accept_licence(session, model, by=key().name)
+        models.require_licence(model)
         models.activate(session, model)
         return answers.model_out(model)
+
+
+@resource.door("post", "/models/<model_id>/head", "admin", responses={200: answers.ModelOut})
+def attach_head(path: ModelPath, body: HeadIn) -> ResponseReturnValue:
+    """Have a model judge pairs by a trained Siamese head: verify and re-ranked searches then say a probability.
+
+    Searches see it within a minute. Attaching another one replaces it; `{"head": null}` takes it away.
+    """
+    with gateway().catalog.transaction() as session:
+        model = models.by_public_id(session, path.model_id)
+        if model.kind != models.EMBEDDER or model.state not in models.USABLE:
+            raise Conflict(f"Model {model.name} is a {model.state} {model.kind}; an embedder that was tried is needed.")
+        held = None if body.head is None else body.head.model_dump()
+        if held is not None:
+            heads.read(held, model.dimension)
+            if held["trained_on"].get("model", model.digest) != model.digest:
+                raise Conflict(f"The head was trained on another model than {model.name}; it says nothing of its vectors.")
+        models.attach_head(session, model, held)
+        return answers.model_out(model)
+
+
+@resource.door("post", "/models/<model_id>/quantize", "admin", responses={202: answers.JobRef})
+def quantize(path: ModelPath, query: InCollection) -> ResponseReturnValue:
+    """Make the int8 variant anew, with ranges measured on the collection's faces, and measure what it costs. 202 with a job."""
+    with gateway().catalog.reading() as session:
+        model = models.by_public_id(session, path.model_id)
+        if model.kind != models.EMBEDDER or model.state not in models.USABLE:
+            raise Conflict(f"Model {model.name} is a {model.state} {model.kind}; an embedder that was tried is needed.")
+    return computing.begin(computations.QUANTISATION, query.collection, {"model": model.public_id})
 
 
 @resource.door("post", "/models/<model_id>/retire", "admin", responses={200: answers.ModelOut})
@@ -102,5 +214,53 @@ def retire(path: ModelPath) -> ResponseReturnValue:
         model = models.by_public_id(session, path.model_id)
         if model.kind == models.EMBEDDER and model.state == "active":
             raise Conflict("The active model cannot be retired. Activate another one first.")
+        if model.state in {"checking", "refused"}:
+            raise Conflict(f"Model {model.name} is {model.state}; there is nothing to retire.")
         models.set_state(session, model, "retired")
         return answers.model_out(model)
+
+
+@resource.door("post", "/models/<model_id>/prune", "admin", responses={200: PrunedOut})
+def prune(path: ModelPath) -> ResponseReturnValue:
+    """Remove a retired or refused model that nothing uses, with its files."""
+    with gateway().catalog.reading() as session:
+        digest = models.by_public_id(session, path.model_id).digest
+    files = [stored.key for stored in gateway().store.list(keys.model_file(digest, "x")[:-1])]
+    with gateway().catalog.transaction() as session:
+        model = models.by_public_id(session, path.model_id)
+        if model.state not in {"retired", "refused"}:
+            raise Conflict(f"Model {model.name} is {model.state}. Retire it first.")
+        if uses := models.uses(session, model):
+            raise Conflict(f"Model {model.name} is in use: {', '.join(uses)}.")
+        models.forget(session, model)
+        removals.note(session, *files)
+    return {"id": model.public_id, "name": model.name, "files": len(files)}
+
+
+def _running(session: Session) -> Mapping[str, dict[str, dict[str, Any]]]:
+    """By digest and variant, what the processes that run tell of the models they have open."""
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for process in processes.running(session):
+        for embedder in process.details.get("embedders", []):
+            told = found[embedder["model"]].setdefault(embedder["variant"], {"processes": 0, "agreement": 1.0})
+            told["processes"] += 1
+            told["agreement"] = min(told["agreement"], round(embedder["agreement"], 6))
+    return found
+
+
+def _digest(wanted: ModelIn, spooled: Spooled) -> str:
+    """Names an upload until its content has a digest of its own: the file, and what changes what is made of it."""
+    if wanted.kind == models.DETECTOR:
+        return spooled.sha256
+    parts = [spooled.sha256, wanted.describe, wanted.published]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _send(model: Model) -> None:
+    try:
+        gateway().queue.check_model(model.id)
+    except BrokerUnavailable:
+        with gateway().catalog.transaction() as session:
+            row = models.by_id(session, model.id)
+            models.set_state(session, row, "refused", error="The broker was away; add it again.")
+        raise

@@ -2,18 +2,20 @@
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from services.errors import PhotoRefused
 from workers.faces import chips, decode, detect, quality
 from workers.faces.detect import Detector, Mode, Sighting
 from workers.faces.embed import Embedder
 from workers.faces.values import Box, Chip, Decoded, Detection, Face, Points, Vectors
 
-_WANT_PX = {Mode.BALANCED: 640, Mode.THOROUGH: 1024}
+WANT_PX = {Mode.BALANCED: 640, Mode.THOROUGH: 1024}
 """Long side at least decoded: what the detectors look at."""
 
 _ENOUGH_PX = 96
@@ -72,13 +74,17 @@ class Reading:
         return self._turned
 
 
+A = TypeVar("A")
+B = TypeVar("B")
+
+
 class FacePipeline:
     """A detector and an embedder put to one use. Not to be shared by threads at one time."""
 
     def __init__(self, detector: Detector, embedder: Embedder, *, max_pixels: int) -> None:
         self.detector = detector
         self.embedder = embedder
-        self._max_pixels = max_pixels
+        self.max_pixels = max_pixels
 
     def read(self, data: bytes, mode: Mode) -> Reading:
         """Find the faces in a photo.
@@ -93,20 +99,43 @@ class FacePipeline:
         Raises:
             PhotoRefused: The bytes are no photo that can be used, with the reason.
         """
-        started = time.perf_counter()
-        decoded = decode.decode(data, max_pixels=self._max_pixels, want_px=_WANT_PX[mode])
-        between = time.perf_counter()
-        reading = Reading(data, decoded, detect.look(self.detector, decoded, mode), self._max_pixels)
-        reading.decode_s, reading.detect_s = between - started, time.perf_counter() - between
-        return reading
+        return read(self.detector, data, mode, max_pixels=self.max_pixels)
 
-    def embed(self, stored: Sequence[bytes]) -> Vectors:
-        """The vectors of *stored* chips (JPEG), (n, dimension) float32 of norm 1, in their order; n may be 0.
+    def read_all(self, photos: Sequence[bytes], mode: Mode) -> "list[Reading | PhotoRefused]":
+        """As :meth:`read`, for many photos: a reading each, or why there is none."""
+        return [self._read_or_not(data, mode) for data in photos]
+
+    def each(self, work: Callable[[A], B], items: Iterable[A]) -> list[B]:
+        """*work* done on each of *items*, in their order: here one after the other, where there are threads by them."""
+        return [work(item) for item in items]
+
+    def embed(self, stored: Sequence[Chip]) -> Vectors:
+        """The vectors of *stored* chips, (n, dimension) float32 of norm 1, in their order; n may be 0.
 
         Raises:
             InvalidModel: One of *stored* is no chip.
         """
-        return self.embedder.embed([self.embedder.crop(chips.decode(jpeg)) for jpeg in stored])
+        return self.embedder.embed(self.each(self.embedder.crop, stored))
+
+    def _read_or_not(self, data: bytes, mode: Mode) -> "Reading | PhotoRefused":
+        try:
+            return self.read(data, mode)
+        except PhotoRefused as refused:
+            return refused
+
+
+def read(detector: Detector, data: bytes, mode: Mode, *, max_pixels: int) -> Reading:
+    """Find the faces in a photo: what :meth:`FacePipeline.read` does, for those who have no model to embed them with.
+
+    Raises:
+        PhotoRefused: The bytes are no photo that can be used, with the reason.
+    """
+    started = time.perf_counter()
+    decoded = decode.decode(data, max_pixels=max_pixels, want_px=WANT_PX[mode])
+    between = time.perf_counter()
+    reading = Reading(data, decoded, detect.look(detector, decoded, mode), max_pixels)
+    reading.decode_s, reading.detect_s = between - started, time.perf_counter() - between
+    return reading
 
 
 def _back(quarter_turns: int, width: int, height: int) -> NDArray[np.float64]:

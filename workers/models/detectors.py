@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.errors import InvalidModel
-from workers.faces.detect import Mode
+from workers.faces.batching import Each
+from workers.faces.detect import ManyDetector, Mode
 from workers.faces.mtcnn import Mtcnn
 from workers.faces.yunet import OUTPUTS, YuNet
 from workers.models import mtcnn_graph
@@ -22,6 +23,20 @@ def mtcnn() -> Mtcnn:
         CannotStart: The wheel is not installed.
     """
     return Mtcnn(*(_net(name) for name in ("pnet", "rnet", "onet")))
+
+
+def mtcnn_on_gpu(each: Each) -> ManyDetector:
+    """The same on a GPU by torch, for many photos at once.
+
+    Args:
+        each: As ``map``: runs what is done photo by photo on the processor.
+
+    Raises:
+        CannotStart: The wheel is not installed.
+    """
+    from workers.models.torch_mtcnn import TorchMtcnn  # noqa: PLC0415 - torch is imported where it is used, if it is.
+
+    return TorchMtcnn("cuda", each)
 
 
 def yunet(model: bytes) -> YuNet:

@@ -1,14 +1,20 @@
 """Static int8: a network and a table of activation ranges become a model of 8-bit products.
 
 Activations are unsigned with one scale a tensor, weights signed with one scale an output channel; written as pairs of
-QuantizeLinear and DequantizeLinear, which ONNX Runtime fuses with what stands between them. No photo is needed: the ranges
-were measured once (``benchmarks/int8_ranges.py``) and are shipped.
+QuantizeLinear and DequantizeLinear, which ONNX Runtime fuses with what stands between them. For the default model no photo is
+needed: its ranges were measured once (``benchmarks/int8_ranges.py``) and are shipped. Those of other models are measured on
+chips (:mod:`workers.models.ranges`), and with them the mean of every channel: rounded weights shift what a product gives by
+their error times its mean input, which is taken off the bias (Nagel et al. 2019, "Data-Free Quantization", section 4.2).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,11 +52,29 @@ class Range:
 
 Ranges = Mapping[str, Range]
 
+Means = Mapping[str, NDArray[np.float32]]
+"""The mean value of each channel of a tensor, (channels,), by the tensor's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The tensors of one network, as they were on faces."""
+
+    ranges: Ranges
+    means: Means
+    source: str
+    """Whose faces, as a reader should be told."""
+
 
 def shipped_ranges() -> Ranges:
     """The ranges of FaceNet's activations, measured on faces of people in no set that is reported."""
+    return shipped().ranges
+
+
+def shipped() -> Measured:
+    """What the default model's int8 is made with: its table of ranges. Its biases stay as they are."""
     held = json.loads(resources.files("workers.models").joinpath("facenet_ranges.json").read_text("utf-8"))
-    return {name: Range(low, high) for name, (low, high) in held["ranges"].items()}
+    return Measured({name: Range(low, high) for name, (low, high) in held["ranges"].items()}, {}, held["source"])
 
 
 def measured_tensors(network: Network) -> list[str]:
@@ -62,13 +86,14 @@ def measured_tensors(network: Network) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def quantise(network: Network, ranges: Ranges, greatest: int = WIDE) -> onnx.ModelProto:
+def quantise(network: Network, ranges: Ranges, greatest: int = WIDE, *, means: Means | None = None) -> onnx.ModelProto:
     """An int8 model of *network*: the same input and output, the same dimension, a quarter of the bytes.
 
     Args:
         network: In float32.
         ranges: Of every tensor that :func:`measured_tensors` names.
         greatest: The weights become -greatest..greatest: ``WIDE``, or ``NARROW`` for processors without VNNI.
+        means: Of the tensors that products take; those that are named have their bias corrected.
 
     Raises:
         InvalidModel: *ranges* lacks a tensor of the network.
@@ -76,7 +101,51 @@ def quantise(network: Network, ranges: Ranges, greatest: int = WIDE) -> onnx.Mod
     missing = [name for name in measured_tensors(network) if name not in ranges]
     if missing:
         raise InvalidModel(f"The table of ranges lacks {len(missing)} tensors, {missing[0]} among them.")
-    return _Writer(network, ranges, greatest).model()
+    return _Writer(network, ranges, greatest, means or {}).model()
+
+
+def with_onnxruntime(
+    model: onnx.ModelProto, path: Path, batches: Iterator[Mapping[str, NDArray[np.uint8]]], *, narrow: bool
+) -> None:
+    """Write an int8 model of any network to *path*, by ONNX Runtime's own tool: products only, a scale an output channel.
+
+    Args:
+        model: In float32, its weights inside.
+        path: Written anew.
+        batches: Inputs whose activations give the ranges.
+        narrow: Weights of 7 bits, for processors without VNNI.
+    """
+    from onnxruntime import quantization  # noqa: PLC0415 - heavy, and only needed here
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> Mapping[str, NDArray[np.uint8]] | None:
+            return next(batches, None)
+
+    with _quiet(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        source = Path(folder) / "fp32.onnx"
+        onnx.save(model, source)
+        quantization.quantize_static(
+            source,
+            path,
+            Reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            per_channel=True,
+            reduce_range=narrow,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The tool warns on the root logger that the model could be optimised first; that is so, and of no use here."""
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def _body(network: Network) -> Sequence[onnx.NodeProto]:
@@ -87,8 +156,8 @@ def _body(network: Network) -> Sequence[onnx.NodeProto]:
 class _Writer:
     """Writes the quantised graph node by node; ``stands_for`` maps a tensor to its dequantised twin."""
 
-    def __init__(self, network: Network, ranges: Ranges, greatest: int) -> None:
-        self.network, self.ranges, self.greatest = network, ranges, greatest
+    def __init__(self, network: Network, ranges: Ranges, greatest: int, means: Means) -> None:
+        self.network, self.ranges, self.greatest, self.means = network, ranges, greatest, means
         self.out: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.stands_for: dict[str, str] = {}
@@ -128,6 +197,9 @@ class _Writer:
         per_channel = weights.reshape(len(weights), -1)
         scales = np.maximum(np.abs(per_channel).max(1), 1e-8).astype(np.float32) / self.greatest
         rounded = np.rint(weights / scales.reshape(-1, *[1] * (weights.ndim - 1))).astype(np.int8)
+        if (mean := self.means.get(node.input[0])) is not None:
+            error = rounded * scales.reshape(-1, *[1] * (weights.ndim - 1)) - weights
+            biases = biases - error.reshape(*error.shape[:2], -1).sum(2) @ mean
         bias_scales = scales * self.scales[node.input[0]]
         whole = np.clip(np.rint(biases / bias_scales.astype(np.float64)), -(2**31), 2**31 - 1).astype(np.int32)
         inputs = [x, self.constant(node.input[1], rounded, scales), self.constant(node.input[2], whole, bias_scales)]

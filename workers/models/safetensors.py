@@ -1,17 +1,23 @@
-"""The safetensors format, as much of it as float32 weights need: a header in JSON, then the arrays, back to back.
+"""The safetensors format: a header in JSON, then the arrays, back to back.
 
-The same weights give the same bytes, so their SHA-256 names them.
+Ours hold float32 in the order of the names: the same weights give the same bytes, so their SHA-256 names them, and NumPy
+reads them. Those that somebody brings along are read by the library that defines the format, whatever floats they hold.
 """
 
 import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.errors import InvalidModel
+
 _ALIGNMENT = 64
+_FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+_WHOLE = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "BOOL": "<u1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +49,53 @@ def write(weights: Mapping[str, NDArray[np.float32]]) -> tuple[bytearray, dict[s
         places[name] = Place(at, raw.nbytes)
         at += raw.nbytes
     return data, places
+
+
+def read_ours(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Every array of a file that :func:`write` wrote, by name.
+
+    Raises:
+        InvalidModel: It is no such file, or is damaged.
+    """
+    data = path.read_bytes()
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + length])
+        found: dict[str, NDArray[np.float32]] = {}
+        for name, held in header.items():
+            start, end = (8 + length + int(offset) for offset in held["data_offsets"])
+            if held["dtype"] != "F32" or not 8 + length <= start <= end <= len(data):
+                raise InvalidModel(f"{name} in {path.name} is not where its header says, or no float32.")
+            found[name] = np.frombuffer(data[start:end], "<f4").reshape(held["shape"]).copy()
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidModel(f"{path.name} cannot be read: {error!r}.") from error
+    return found
+
+
+def read(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Every array of a file by name, as float32; 16-bit and 64-bit floats are converted, whole numbers passed over.
+
+    Raises:
+        InvalidModel: *path* is no safetensors file, is cut short, or holds arrays of a kind that is not read.
+    """
+    import safetensors  # noqa: PLC0415 - only where models are added, and not on every machine that computes
+
+    try:
+        found = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise InvalidModel(f"{path.name} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # The library's own error has no other root.
+        raise InvalidModel(f"{path.name} is no whole safetensors file: {error}.") from error
+    return {name: _array(path, name, held) for name, held in found if held["dtype"] not in _WHOLE}
+
+
+def _array(path: Path, name: str, held: Mapping[str, object]) -> NDArray[np.float32]:
+    dtype, shape, data = held["dtype"], held["shape"], held["data"]
+    assert isinstance(shape, list)
+    assert isinstance(data, bytes | bytearray)
+    if dtype == "BF16":  # The upper half of a float32.
+        wide = np.frombuffer(data, "<u2").astype("<u4") << 16
+        return wide.view("<f4").reshape(shape)
+    if dtype not in _FLOATS:
+        raise InvalidModel(f"{name} in {path.name} is of the kind {dtype}; 16-, 32- and 64-bit floats are read.")
+    return np.frombuffer(data, _FLOATS[str(dtype)]).astype(np.float32).reshape(shape)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from services.errors import InvalidModel
+from workers.faces.crops import StretchedBox
 from workers.faces.embed import BATCH, Crops, Embedder
 from workers.faces.values import Vectors
 
@@ -48,4 +49,4 @@ def _first_pixel(crops: Crops) -> Vectors:
 
 
 def _embedder(network: object) -> Embedder:
-    return Embedder(network, digest="d", variant="fp32", dimension=2, crop_px=4, agreement=1.0)  # type: ignore[arg-type]
+    return Embedder(network, digest="d", variant="fp32", dimension=2, crop=StretchedBox(4, 4), agreement=1.0)  # type: ignore[arg-type]

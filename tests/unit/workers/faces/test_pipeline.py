@@ -55,7 +55,7 @@ def test_a_group_is_read_face_by_face(pipeline: FacePipeline, examples: Path) ->
     """Three people side by side: three detections, best first, each with its own vector."""
     reading = pipeline.read((examples / "queries" / "group.jpg").read_bytes(), Mode.BALANCED)
 
-    vectors = pipeline.embed([reading.face(i).chip.jpeg for i in range(3)])
+    vectors = pipeline.embed([reading.face(i).chip for i in range(3)])
 
     scores = [detection.score for detection in reading.detections]
     assert len(scores) == 3
@@ -66,7 +66,7 @@ def test_a_group_is_read_face_by_face(pipeline: FacePipeline, examples: Path) ->
 def test_a_stored_chip_gives_the_same_vector_again(pipeline: FacePipeline, examples: Path) -> None:
     """Alone, next year, in other company: that is what a rebuild from chips relies on."""
     reading = pipeline.read((examples / OBAMA / "1.jpg").read_bytes(), Mode.BALANCED)
-    chip = reading.face(0).chip.jpeg
+    chip = reading.face(0).chip
 
     once, again = pipeline.embed([chip]), pipeline.embed([chip] * 9)
 
@@ -107,7 +107,7 @@ def test_a_small_face_of_a_large_photo_is_cut_from_its_full_resolution(pipeline:
     assert (reading.width, reading.height) == (6000, 4000)
     assert 2700 < face.detection.box.x < 2700 + portrait.width
     direct = _vector(pipeline, _jpeg(np.asarray(portrait)))
-    assert float((pipeline.embed([face.chip.jpeg]) @ direct.T).item()) > 0.9
+    assert float((pipeline.embed([face.chip]) @ direct.T).item()) > 0.9
     assert face.quality.sharpness > 0.3
 
 
@@ -150,7 +150,7 @@ def test_a_thumbnail_is_small_and_tells_nothing_else(pipeline: FacePipeline, exa
 def _vector(pipeline: FacePipeline, data: bytes) -> Vectors:
     reading: Reading = pipeline.read(data, Mode.BALANCED)
     chosen = largest_central(reading.detections, reading.width, reading.height)
-    return pipeline.embed([reading.face(chosen).chip.jpeg])
+    return pipeline.embed([reading.face(chosen).chip])
 
 
 def _jpeg(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:

@@ -4,8 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from workers.models import bundle as bundles
-from workers.models import casia_webface
+from workers.models import casia_webface, description
 from workers.models.bundle import Bundle
 
 
@@ -21,7 +20,7 @@ def test_a_second_build_opens_what_is_there(bundle: Bundle) -> None:
 
 def test_a_damaged_bundle_is_built_anew(copied: Path, bundle: Bundle) -> None:
     """And what a build that was killed left beside it does not matter."""
-    (copied / bundles.WEIGHTS).unlink()
+    (copied / description.WEIGHTS).unlink()
     (copied.parent / ".copy.leftover").mkdir()
 
     assert casia_webface.build(copied).digest == bundle.digest
@@ -30,11 +29,11 @@ def test_a_damaged_bundle_is_built_anew(copied: Path, bundle: Bundle) -> None:
 
 def test_a_bundle_of_an_older_recipe_is_built_anew(copied: Path) -> None:
     """Thresholds and ranges that came with an update reach an installation that has the model already."""
-    described = json.loads((copied / bundles.DESCRIPTION).read_text())
-    (copied / bundles.DESCRIPTION).unlink()
-    (copied / bundles.DESCRIPTION).write_text(json.dumps(described | {"recipe": "older"}))
+    described = json.loads((copied / description.FILE).read_text())
+    (copied / description.FILE).unlink()
+    (copied / description.FILE).write_text(json.dumps(described | {"provenance": {"recipe": "older"}}))
 
-    assert casia_webface.build(copied).description["recipe"] != "older"
+    assert casia_webface.build(copied).description["provenance"]["recipe"] != "older"
 
 
 def test_two_that_build_at_once_get_one_bundle(tmp_path: Path) -> None:
