@@ -17,6 +17,10 @@ Similarities = NDArray[np.float32]
 Labels = NDArray[np.int64]
 """(n,) int64: whose face each row is."""
 
+LEAST_EVENTS = 3
+"""A rate is shown where at least so many false acceptances are allowed: fewer than 3 / rate pairs, even without a single
+false match among them, would not show with 95% confidence that the rate is kept (the rule of three)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
@@ -48,6 +52,11 @@ def threshold_at(non_mated: Similarities, rate: float) -> float:
     allowed = int(np.floor(rate * len(non_mated) * (1 + 1e-12)))
     worst = np.partition(non_mated, len(non_mated) - 1 - allowed)[len(non_mated) - 1 - allowed]
     return float(np.nextafter(worst, np.float32(2), dtype=np.float32))
+
+
+def can_show(rate: float, count: int) -> bool:
+    """Whether *count* non-mated pairs or searches are enough to speak of *rate*."""
+    return rate * count >= LEAST_EVENTS * (1 - 1e-9)
 
 
 def share_accepted(similarities: Similarities, threshold: float) -> float:

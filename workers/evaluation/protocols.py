@@ -10,9 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.evaluation import metrics
+from workers.evaluation import bootstrap, identification, metrics
 from workers.evaluation.metrics import Labels, Pairs, Similarities
+from workers.evaluation.pairing import Compare, Photos, cosine
 from workers.faces.values import Vectors
+
+_COMPARED_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +66,23 @@ def fold_accuracy(similarities: Similarities, same: NDArray[np.bool_], folds: in
 
     Folds are drawn with equal shares of mated and non-mated pairs.
     """
-    fold = np.empty(len(same), np.int64)
-    random = np.random.default_rng(seed)
-    for kind in (True, False):
-        rows = np.flatnonzero(same == kind)
-        fold[random.permutation(rows)] = np.arange(len(rows)) % folds
+    fold = even_folds(same, folds, seed)
     scores = []
     for held_out in range(folds):
         test = fold == held_out
         threshold = best_threshold(similarities[~test], same[~test])
         scores.append(float(((similarities[test] >= threshold) == same[test]).mean()))
     return float(np.mean(scores))
+
+
+def even_folds(same: NDArray[np.bool_], folds: int, seed: int = 0) -> Labels:
+    """The fold of each pair, (p,), drawn with equal shares of mated and non-mated pairs."""
+    fold = np.empty(len(same), np.int64)
+    random = np.random.default_rng(seed)
+    for kind in (True, False):
+        rows = np.flatnonzero(same == kind)
+        fold[random.permutation(rows)] = np.arange(len(rows)) % folds
+    return fold
 
 
 def best_threshold(similarities: Similarities, same: NDArray[np.bool_]) -> float:
@@ -87,30 +96,69 @@ def best_threshold(similarities: Similarities, same: NDArray[np.bool_]) -> float
     return float(between[best[len(best) // 2]])
 
 
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """One-shot trials, by the person asked for: both (everybody,)."""
+
+    right: NDArray[np.float64]
+    trials: NDArray[np.float64]
+
+    @property
+    def share(self) -> float:
+        """Of the trials that found the right person."""
+        return float(self.right.sum() / self.trials.sum())
+
+
 def one_shot(vectors: Vectors, people: Labels, ways: int, trials: int = 20_000, seed: int = 0) -> float:
     """Rank-1 among *ways* people enrolled with one photo each, one of whom is asked for with another photo.
 
     Raises:
         ValueError: Fewer than *ways* people have two photos.
     """
+    numbered = np.unique(people, return_inverse=True)[1]
+    return n_way(vectors, Photos(numbered, len(people), int(numbered.max()) + 1), ways, trials, seed).share
+
+
+def n_way(
+    vectors: Vectors,
+    photos: Photos,
+    ways: int,
+    trials: int = 20_000,
+    seed: int = 0,
+    compare: Compare = cosine,
+) -> Trials:
+    """:func:`one_shot` where some photos have no face: these are never enrolled, and asked for with one nobody is found.
+
+    Raises:
+        ValueError: Fewer than *ways* people have two photos, one with a face.
+    """
     random = np.random.default_rng(seed)
-    rows = [np.flatnonzero(people == person) for person in np.unique(people)]
-    rows = [mine for mine in rows if len(mine) > 1]
+    rows = [np.flatnonzero(photos.people == person) for person in range(photos.everybody)]
+    rows = [mine for mine in rows if len(mine) > 1 and mine[0] < photos.found]
     if len(rows) < ways:
         raise ValueError(f"{len(rows)} people have two photos; {ways} are needed.")
     counts = np.array([len(mine) for mine in rows])
+    faces = np.array([int((mine < photos.found).sum()) for mine in rows])
     table = np.zeros((len(rows), counts.max()), np.int64)
     for place, mine in enumerate(rows):
-        table[place, : len(mine)] = mine
-    right = 0
-    for _ in range(trials):
+        table[place, : len(mine)] = mine  # Those with a face first.
+    enrolled, probes = np.empty((trials, ways), np.int64), np.empty(trials, np.int64)
+    for trial in range(trials):
         drawn = random.permutation(len(rows))[:ways]
-        chosen = random.integers(counts[drawn])
+        chosen = random.integers(faces[drawn])
         # Another photo of the first person: any but the one enrolled.
         other = (chosen[0] + random.integers(1, counts[drawn[0]])) % counts[drawn[0]]
-        gallery, probe = vectors[table[drawn, chosen]], vectors[table[drawn[0], other]]
-        right += int(np.argmax(gallery @ probe)) == 0
-    return right / trials
+        enrolled[trial], probes[trial] = table[drawn, chosen], table[drawn[0], other]
+    right = np.zeros(trials, np.bool_)
+    seen = np.flatnonzero(probes < photos.found)
+    for start in range(0, len(seen), step := max(1, _COMPARED_AT_ONCE // ways)):
+        some = seen[start : start + step]
+        asked = vectors[probes[some]].repeat(ways, 0)
+        said = compare(vectors[enrolled[some].ravel()], asked).reshape(len(some), ways)
+        right[some] = said.argmax(1) == 0
+    asked_for = photos.people[probes]
+    right_of, trials_of = (bootstrap.by_person(asked_for, each, photos.everybody) for each in (right, np.ones(trials)))
+    return Trials(right_of, trials_of)
 
 
 def open_set(
@@ -123,46 +171,19 @@ def open_set(
     draws: int = 40,
     seed: int = 0,
 ) -> list[OpenSet]:
-    """Identification when some who are asked for are strangers.
+    """Identification when some who are asked for are strangers (:func:`workers.evaluation.identification.search`).
 
-    In each draw *gallery_people* people are enrolled, each with up to *enrolled* photos (one is always left to ask with,
-    where there are two); up to five further photos of each are mated probes, and up to five photos of each of at most 420
-    other people are non-mated ones. A person's score is what a search gives them (:func:`metrics.person_scores`).
     Thresholds and rates are over the probes of all draws together. A miss is a mated probe whose person is not first or
     not at or above the threshold.
     """
-    random = np.random.default_rng(seed)
-    rows = {int(person): np.flatnonzero(people == person) for person in np.unique(people)}
-    ids = np.array(list(rows))
-    highest, own_first, own = [], [], []
-    for _ in range(draws):
-        order = random.permutation(ids)
-        gallery, strangers = order[:gallery_people], order[gallery_people : gallery_people + 420]
-        template_rows: list[int] = []
-        template_people: list[int] = []
-        probes: list[int] = []
-        probe_people: list[int] = []
-        for person in gallery.tolist():
-            mine = random.permutation(rows[person])
-            kept = min(enrolled, max(1, len(mine) - 1))
-            template_rows += mine[:kept].tolist()
-            template_people += [person] * kept
-            probes += mine[kept : kept + 5].tolist()
-            probe_people += [person] * len(mine[kept : kept + 5])
-        unknown = np.concatenate([random.permutation(rows[person])[:5] for person in strangers.tolist()])
-        asked = vectors[np.concatenate([probes, unknown]).astype(np.int64)]
-        named, scores = metrics.person_scores(asked, vectors[template_rows], np.array(template_people))
-        mated, non_mated = scores[: len(probes)], scores[len(probes) :]
-        highest.append(non_mated.max(1))
-        own_first.append(named[mated.argmax(1)] == np.array(probe_people, np.int64))
-        own.append(mated.max(1))
-    impostors, first, score = np.concatenate(highest), np.concatenate(own_first), np.concatenate(own)
-    found: list[OpenSet] = []
+    photos = Photos(people, len(people), int(people.max()) + 1)
+    found = identification.search(vectors, photos, gallery_people, enrolled=enrolled, draws=draws, seed=seed)
+    rank1 = float(found.first.mean())
+    rows: list[OpenSet] = []
     for rate in rates:
-        threshold = metrics.threshold_at(impostors, rate)
-        missed = 1 - float((first & (score >= np.float32(threshold))).mean())
-        found.append(OpenSet(gallery_people, rate, threshold, missed, float(first.mean())))
-    return found
+        threshold = metrics.threshold_at(found.strangers, rate)
+        rows.append(OpenSet(gallery_people, rate, threshold, identification.fnir(found, threshold), rank1))
+    return rows
 
 
 def tmr_difference(
