@@ -24,14 +24,14 @@ def enrol(faces: FacePipeline, photo: bytes) -> None:
     reading = faces.read(photo, Mode.BALANCED)
     if reading.detections:
         chosen = reading.face(largest_central(reading.detections, reading.width, reading.height))
-        faces.embed([chosen.chip.jpeg])
+        faces.embed([chosen.chip])
         reading.thumbnail(320)
 
 
 def look(faces: FacePipeline, photo: bytes) -> None:
     """What a search does with a photo: find all faces and embed them."""
     reading = faces.read(photo, Mode.BALANCED)
-    faces.embed([reading.face(i).chip.jpeg for i in range(len(reading.detections))])
+    faces.embed([reading.face(i).chip for i in range(len(reading.detections))])
 
 
 def photos_a_second(photos: Sequence[bytes], models: Path, *, processes: int, yunet: Path | None = None) -> float:

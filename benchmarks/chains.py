@@ -32,7 +32,7 @@ class Chain:
         reading = self.pipeline.read(data, Mode.BALANCED)
         if not reading.detections:
             return None
-        return self.pipeline.embed([reading.face(chosen(reading)).chip.jpeg])
+        return self.pipeline.embed([reading.face(chosen(reading)).chip])
 
 
 def bundle() -> Bundle:
@@ -70,7 +70,7 @@ def stored_crops(detector: Detector, embedder: Embedder, photos: Sequence[Path])
     for photo in photos:
         reading = pipeline.read(photo.read_bytes(), Mode.BALANCED)
         found = bool(reading.detections)
-        crops.append(embedder.crop(chips.decode(reading.face(chosen(reading)).chip.jpeg)) if found else None)
+        crops.append(embedder.crop(reading.face(chosen(reading)).chip) if found else None)
     return crops
 
 

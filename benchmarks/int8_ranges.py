@@ -11,21 +11,16 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks import chains, datasets, machine
-from workers.faces import chips
 from workers.faces.detect import Mode
 from workers.faces.embed import Crops
 from workers.faces.pipeline import FacePipeline
-from workers.models import casia_webface, quantisation
-from workers.models.facenet_graph import INPUT, Network, model_of
+from workers.models import activations, casia_webface, quantisation
+from workers.models.activations import SHARE
 
 _TABLE = Path(quantisation.__file__).with_name("facenet_ranges.json")
 _LEAST_SIDE_PX, _LEAST_SCORE = 48, 0.9
-_SHARE = 0.9
 
 
 def main() -> None:
@@ -34,17 +29,16 @@ def main() -> None:
     photos = datasets.calibration()[:: 10 if asked.quick else 1]
     crops = faces(photos)
     network = casia_webface.network()
-    names = quantisation.measured_tensors(network)
-    low, high = extremes(network, names, crops)
-    lows, highs = np.quantile(low, 1 - _SHARE, axis=0), np.quantile(high, _SHARE, axis=0)
+    seen = activations.extremes(network, crops)
+    lows, highs = np.quantile(seen.low, 1 - SHARE, axis=0), np.quantile(seen.high, SHARE, axis=0)
     source = (
         f"{len(crops)} faces of wider_sample, compreface_samples and facenet_pytorch_samples, at least {_LEAST_SIDE_PX} "
-        f"pixels wide, MTCNN score at least {_LEAST_SCORE}; the range that {_SHARE:.0%} of the faces stay within"
+        f"pixels wide, MTCNN score at least {_LEAST_SCORE}; the range that {SHARE:.0%} of the faces stay within"
     )
-    ranges = {name: [_short(a), _short(b)] for name, a, b in zip(names, lows, highs, strict=True)}
+    ranges = {name: [_short(a), _short(b)] for name, a, b in zip(seen.names, lows, highs, strict=True)}
     if not asked.quick:
         _TABLE.write_text(json.dumps({"source": source, "ranges": ranges}, indent=0) + "\n", "utf-8")
-    rows = [machine.Row("calibration", "faces", len(crops)), machine.Row("calibration", "tensors", len(names))]
+    rows = [machine.Row("calibration", "faces", len(crops)), machine.Row("calibration", "tensors", len(seen.names))]
     machine.finish(rows, asked.json, machine=machine.describe(), notes=[source])
 
 
@@ -57,23 +51,8 @@ def faces(photos: list[Path]) -> Crops:
         reading = pipeline.read(photo.read_bytes(), Mode.BALANCED)
         for i, found in enumerate(reading.detections):
             if min(found.box.w, found.box.h) >= _LEAST_SIDE_PX and found.score >= _LEAST_SCORE:
-                crops.append(embedder.crop(chips.decode(reading.face(i).chip.jpeg)))
+                crops.append(embedder.crop(reading.face(i).chip))
     return np.stack(crops)
-
-
-def extremes(network: Network, names: list[str], crops: Crops) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The least and the greatest value of every tensor for every crop, (crops, tensors) each."""
-    graph = network.graph()
-    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in network.weights.items())
-    graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model_of(graph).SerializeToString(), options)
-    low, high = np.empty((2, len(crops), len(names)), np.float32)
-    for i, crop in enumerate(crops):
-        tensors = session.run(names, {INPUT: crop[None]})
-        low[i], high[i] = [t.min() for t in tensors], [t.max() for t in tensors]
-    return low, high
 
 
 def _short(value: float) -> float:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from benchmarks import chains, datasets, machine
 from benchmarks.machine import Row
 from workers.evaluation import metrics
-from workers.faces import chips
 from workers.faces.detect import Mode
 from workers.faces.pipeline import FacePipeline
 from workers.faces.values import Pixels
@@ -36,7 +35,7 @@ def main() -> None:
         reading = pipeline.read(path.read_bytes(), Mode.BALANCED)
         if reading.detections:
             face = reading.face(chains.chosen(reading))
-            crops.append(embedder.crop(chips.decode(face.chip.jpeg)))
+            crops.append(embedder.crop(face.chip))
             judged.append([getattr(face.quality, part) for part in _PARTS])
             kept.append(i)
     vectors, people = embedder.embed(crops), everyone.people[kept]

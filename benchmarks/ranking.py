@@ -30,7 +30,6 @@ from benchmarks.machine import Row
 from benchmarks.scores import MEAN, WAYS, Enrolled, agreement
 from workers.evaluation import metrics
 from workers.evaluation.metrics import Labels, Similarities
-from workers.faces import chips
 from workers.faces.detect import Mode
 from workers.faces.pipeline import FacePipeline
 from workers.faces.values import Pixels, Vectors
@@ -238,7 +237,7 @@ def _read(photos: Sequence[bytes], people: Labels) -> Faces:
         reading = pipeline.read(photo, Mode.BALANCED)
         if reading.detections:
             face = reading.face(chains.chosen(reading))
-            crops.append(embedder.crop(chips.decode(face.chip.jpeg)))
+            crops.append(embedder.crop(face.chip))
             judged.append((face.quality.value, face.quality.sharpness, face.detection.score))
             kept.append(i)
     columns = np.array(judged).T

@@ -147,6 +147,30 @@ class InvalidModel(Refused):
     type, title, status = "invalid-model", "The model cannot be used", 422
 
 
+class InvalidTraining(Refused):
+    """The faces at hand cannot be trained on: too few people, or nobody with two photos."""
+
+    type, title, status = "invalid-training", "Nothing can be learnt from these faces", 422
+
+
+class TrainingDiverged(Refused):
+    """The loss of a training is no finite number any more; the last checkpoint stays."""
+
+    type, title, status = "training-diverged", "The training came to numbers that are not finite", 422
+
+
+class ModelTooLarge(Refused):
+    """A model file is larger than is taken."""
+
+    type, title, status = "model-too-large", "The model file is too large", 413
+
+
+class LicenceNotAccepted(Refused):
+    """A model's licence is not plainly permissive, and nobody has accepted it yet."""
+
+    type, title, status = "licence-not-accepted", "The licence must be accepted first", 409
+
+
 # --- things that are not there ---------------------------------------------------------------------------------------
 
 
@@ -174,6 +198,12 @@ class Conflict(Refused):
     """The request contradicts what is there."""
 
     type, title, status = "conflict", "The request contradicts the present state", 409
+
+
+class Cancelled(Refused):
+    """Somebody has cancelled what was under way."""
+
+    type, title, status = "cancelled", "It was cancelled", 409
 
 
 # --- requests --------------------------------------------------------------------------------------------------------
@@ -243,9 +273,21 @@ class IndexUnavailable(Unavailable):
 
 
 class DiskFull(Unavailable):
-    """There is no room to take the upload in; nothing of it was kept."""
+    """There is no room for what was to be written; nothing of it was kept, and what was there before stays."""
 
     type, title, status = "disk-full", "The disk is full", 503
+
+
+class DeviceFull(Unavailable):
+    """The GPU has no memory for one photo or one face, because other processes fill it."""
+
+    type, title, status = "device-full", "The GPU is full", 503
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"The GPU has no memory left for a single one of the {what}. Stop what else fills it, or raise "
+            "COLEGA_DEVICE_MEMORY_MB."
+        )
 
 
 # --- starting --------------------------------------------------------------------------------------------------------

@@ -86,6 +86,7 @@ class Limits(Group):
     max_pixels: PositiveInt = Field(
         default=50_000_000, description="Photos of more pixels are refused before decoding."
     )
+    max_model_mb: PositiveInt = Field(default=600, description="Largest model file taken, in MB.")
     max_archive_mb: PositiveInt = Field(default=4096, description="Largest archive taken, in MB.")
     max_archive_entries: PositiveInt = Field(default=10_000, description="Most entries of one archive.")
     max_photos_per_request: PositiveInt = Field(default=64, description="Most photos of one request.")
@@ -97,9 +98,22 @@ class Limits(Group):
 class Computing(Group):
     """What the workers compute with."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where models run.")
-    variant: Literal["auto", "fp32", "int8"] = Field(
-        default="auto", description="How the model is computed; auto is int8 where its self-check passes, else fp32."
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where models run; auto is a GPU where there is one, cuda does not compute without.",
+    )
+    device_memory_mb: NonNegativeInt = Field(
+        default=0, description="What a process may take of its GPU for models; 0: as much as there is."
+    )
+    runtime: Literal["auto", "onnxruntime", "torch"] = Field(
+        default="auto", description="What computes models; auto is torch on a GPU, ONNX Runtime otherwise."
+    )
+    variant: Literal["auto", "fp32", "int8", "fp16", "bf16"] = Field(
+        default="auto",
+        description="How models are computed; auto is int8, on a GPU fp16, where its self-check passes, else fp32.",
+    )
+    chunk: PositiveInt = Field(
+        default=16, description="Photos that a worker is given at once; 256 keep a GPU busy (docs/gpu.md)."
     )
     worker_memory_mb: PositiveInt = Field(default=2048, description="Address space a worker may add while it decodes.")
 

@@ -127,7 +127,7 @@ class Running:
     def ended(self, job: str, collection: str, within_s: float = 120.0) -> Document:
         """The job, when all of it has come to its end."""
         client = self.client(collection)
-        self.wait_until(lambda: client.jobs.show(job)["state"] in {"done", "cancelled"}, within_s)
+        self.wait_until(lambda: client.jobs.show(job)["state"] in {"done", "failed", "cancelled"}, within_s)
         return client.jobs.show(job)
 
     def names(self, photo: Path, collection: str, after: int | None = None) -> list[str]:

@@ -123,7 +123,7 @@ def _write(collection_id: int, group: Sequence[Prepared], tools: Tools) -> list[
 def _embed(group: Sequence[Prepared], model_id: int, tools: Tools) -> _Embedded:
     with tools.catalog.reading() as session:
         digest = models.by_id(session, model_id).digest
-    chips = {p.look.public_ids[i]: cut.chip.jpeg for p in group if p.look is not None for i, cut in p.look.cuts.items()}
+    chips = {p.look.public_ids[i]: cut.chip for p in group if p.look is not None for i, cut in p.look.cuts.items()}
     embedder = tools.models.embedder(digest)
     vectors = tools.models.pipeline(digest, None).embed(list(chips.values()))
     return _Embedded(embedder.variant, dict(zip(chips, vectors, strict=True)))

@@ -44,7 +44,7 @@ def _answer(ask: Ask, photos: list[bytes], pipeline: FacePipeline) -> Answer:
         faces = [reading.face(i) for i in range(len(reading.detections))]
         found = [_told(face) for face in faces]
         if ask.model is not None:
-            for told, vector in zip(found, pipeline.embed([face.chip.jpeg for face in faces]), strict=True):
+            for told, vector in zip(found, pipeline.embed([face.chip for face in faces]), strict=True):
                 told["vector"] = encoded(vector)
         chosen = largest_central(reading.detections, reading.width, reading.height) if faces else None
         size = {"width": reading.width, "height": reading.height, "format": reading.format}

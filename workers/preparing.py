@@ -1,5 +1,6 @@
 """Preparing: what is to be written for each photo that was taken in. It reads and computes, and writes nothing."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,9 @@ LEAST_FACE_PX = 16.0
 LEAST_QUALITY = 0.02
 _SAME_FACE = 0.5
 _TRIED_AGAIN = {Rejection.NO_FACE, Rejection.LOW_QUALITY, Rejection.FACE_TOO_SMALL, Rejection.CRASHED_WORKER}
+
+_Photo = tuple[Work, Face | None, bytes | None]
+"""What is asked, the face that is there already and is to be found again, and the photo's bytes if the store has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,11 @@ def prepare(work: Sequence[Work], catalog: Catalog, store: PhotoStore, registry:
         else:
             under_way.append((mine, decided.existing if decided is not None else None))
     stored = store.get_many([mine.photo.object_key for mine, _ in under_way])
+    by_models: dict[tuple[str, str | None], list[_Photo]] = defaultdict(list)
     for (mine, existing), data in zip(under_way, stored, strict=True):
-        model, detector = _used_by(mine, catalog)
-        prepared.append(_look(mine, existing, data, registry.pipeline(model, detector)))
+        by_models[_used_by(mine, catalog)].append((mine, existing, data))
+    for (model, detector), photos_of in by_models.items():
+        prepared += _look_at_all(photos_of, registry.pipeline(model, detector))
     return prepared
 
 
@@ -112,13 +118,21 @@ def _used_by(work: Work, catalog: Catalog) -> tuple[str, str | None]:
         return model, models.by_id(session, collection.detector_id).digest
 
 
-def _look(work: Work, existing: Face | None, data: bytes | None, pipeline: FacePipeline) -> Prepared:
-    """Find, choose and cut the faces of one photo."""
-    if data is None:
+def _look_at_all(photos_of: Sequence[_Photo], pipeline: FacePipeline) -> list[Prepared]:
+    """Find, choose and cut the faces of photos that are looked at with the same models."""
+    readings = iter(pipeline.read_all([data for *_, data in photos_of if data is not None], Mode.BALANCED))
+    seen = [(work, existing, None if data is None else next(readings)) for work, existing, data in photos_of]
+    return pipeline.each(lambda one: _look(*one, pipeline.detector.rule), seen)
+
+
+def _look(work: Work, existing: Face | None, reading: Reading | PhotoRefused | None, rule: str) -> Prepared:
+    """Choose and cut the faces of one photo."""
+    if reading is None:
         detail = "The photo store does not have the photo's bytes. Import it again."
         return Prepared(work, Outcome("rejected", Rejection.MISSING_OBJECT, detail))
     try:
-        reading = pipeline.read(data, Mode.BALANCED)
+        if isinstance(reading, PhotoRefused):
+            raise reading
         chosen = _choose(reading, work, existing)
         kept = range(len(reading.detections)) if work.job.faces == "all" and existing is None else [chosen]
         cuts = {i: reading.face(i) for i in kept}
@@ -127,7 +141,7 @@ def _look(work: Work, existing: Face | None, data: bytes | None, pipeline: FaceP
         return Prepared(work, Outcome("rejected", error.reason, str(error)), existing=existing)
     found = len(reading.detections)
     note = f"{found} faces; the largest central one was taken." if found > 1 and len(cuts) == 1 else None
-    look = Look(reading, pipeline.detector.rule, chosen, cuts, {i: new_id("fac") for i in cuts})
+    look = Look(reading, rule, chosen, cuts, {i: new_id("fac") for i in cuts})
     return Prepared(work, Outcome("done", detail=note, faces=found), look, existing)
 
 

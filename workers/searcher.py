@@ -20,6 +20,7 @@ from index.engine.looking import Helper
 from index.engine.sealing import SealingProcess
 from index.follower import Home as ReplicaHome
 from index.protocol import Head
+from services import installation
 from services.broker.joins import JoinDesk
 from services.broker.requests import Query, Searching
 from services.catalog import collections, models, processes
@@ -239,6 +240,7 @@ def main() -> None:
     try:
         environment = Environment.of_process()
         configure(environment.load(Home))
+        installation.check()
         Searcher(environment).run()
     except ColegaError as error:
         sys.exit(str(error))

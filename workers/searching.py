@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from index import ranking
-from index.ranking import Ranked
 from index.replica import Replica
 from services.broker.requests import Ask, Query
 from services.errors import ColegaError, IndexBehind, Unavailable
 from services.logs import logger
+from workers.models.heads import Head
 from workers.replicas import Replicas
-from workers.vectors import vectors_of
+from workers.vectors import Vectors, vectors_of
 
 _LAST_MOMENT_S = 0.02
 
@@ -30,7 +30,8 @@ def answers(queries: Sequence[Query], replicas: Replicas) -> Iterator[Outcome]:
         search = query.ask.search
         assert search is not None
         where = tuple(sorted(search.where.items())) if search.where else None
-        batches.setdefault((search.collection, search.model, search.k, search.person, where), []).append(query)
+        head = None if search.head is None else (search.head["weights"], search.head["bias"])
+        batches.setdefault((search.collection, search.model, search.k, search.person, where, head), []).append(query)
     for batch in batches.values():
         yield from _batch(batch, replicas)
 
@@ -67,17 +68,27 @@ def _ranked(queries: Sequence[Query], replica: Replica) -> Iterator[Outcome]:
         hits = [ranking.score(replica, vector, [search.person]) for vector in vectors]
     else:
         hits = ranking.rank(replica, vectors, search.k, where=search.where)
+    told = [[asdict(ranked) for ranked in found] for found in hits]
+    if search.head is not None:
+        _judge(told, vectors, Head.of_json(search.head, replica.templates.dimension), replica)
     took_ms = 1000 * (time.perf_counter() - started)
     first = 0
     for query, mine in zip(queries, faces, strict=True):
-        found = hits[first : first + len(mine)]
+        found = told[first : first + len(mine)]
         first += len(mine)
         took = {**query.answer["took_ms"], "search": took_ms}
-        yield query, {**query.answer, "sequence": sequence, "hits": [_told(each) for each in found], "took_ms": took}
+        yield query, {**query.answer, "sequence": sequence, "hits": found, "took_ms": took}
 
 
-def _told(found: Sequence[Ranked]) -> list[dict[str, Any]]:
-    return [asdict(ranked) for ranked in found]
+def _judge(hits: Sequence[list[dict[str, Any]]], vectors: Vectors, head: Head, replica: Replica) -> None:
+    """Give every hit the ``probability`` that query and template are one person's, by *head*."""
+    flat = [(hit, row) for row, found in enumerate(hits) for hit in found]
+    if not flat:
+        return
+    templates = replica.templates.vectors([hit["person"] for hit, _ in flat])
+    said = head.probabilities(vectors[[row for _, row in flat]], templates)
+    for (hit, _), probability in zip(flat, said.tolist(), strict=True):
+        hit["probability"] = probability
 
 
 def _not_yet(ask: Ask, replica: Replica | None) -> ColegaError | None:

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from services.broker import names
 from services.broker.send import Queue
-from services.catalog import claims, faces, jobs, log, processes, removals, requests
+from services.catalog import claims, computations, faces, jobs, log, processes, removals, requests
 from services.catalog.engine import Catalog
-from services.catalog.schema import Face, Photo, now
+from services.catalog.schema import Face, Job, Photo, now
 from services.logs import logger
 from services.photos import keys
 from services.photos.store import PhotoStore
@@ -28,6 +28,9 @@ _BATCH = 500
 def sweep(catalog: Catalog, queue: Queue) -> int:
     """Send again every item whose claim expired, whose worker died, or that waits unclaimed while its queue is short.
 
+    So with computations: one of a process that died is sent within seconds where that was on this machine, and when its
+    lease has expired elsewhere.
+
     Returns:
         How many items were sent.
     """
@@ -37,9 +40,16 @@ def sweep(catalog: Catalog, queue: Queue) -> int:
         freed = claims.release_dead(session, host, [by for by in claims.claimants(session, host) if _runs(by)])
         found = claims.sweep(session, SWEEP_LIMIT, unclaimed_for_s=UNCLAIMED_FOR_S)
         archives = jobs.to_unpack(session, older_than_s=UNCLAIMED_FOR_S)
+        computations.release_dead(session, host, [by for by in computations.holders(session, host) if _runs(by)])
+        uncomputed = computations.lost(session, unclaimed_for_s=UNCLAIMED_FOR_S)
     if depths.get(names.BULK, 0) <= SHORT_QUEUE:
         for job_id in archives:
             queue.unpack(job_id)  # Whoever unpacks it already holds a lease, and a second one leaves at once.
+    if not depths.get(names.TRAINING, 0):
+        for job_id in uncomputed:
+            queue.compute(
+                job_id
+            )  # One that waits its turn in a worker is sent twice; whoever claims first computes it.
     sent = 0
     for name, items in found.items():
         if depths.get(name, 0) <= SHORT_QUEUE or set(items) & set(freed):
@@ -82,8 +92,23 @@ def drop_orphans(catalog: Catalog, store: PhotoStore) -> int:
             orphans = [key for key in batch if key not in known]
             store.delete_many(orphans)
             dropped += len(orphans)
+    dropped += _drop_reports(catalog, store, before)
     if dropped:
         logger().info("objects.orphans_dropped", objects=dropped)
+    return dropped
+
+
+def _drop_reports(catalog: Catalog, store: PhotoStore, before: float) -> int:
+    """Delete what jobs that are gone have made to be looked at. Returns how many objects that were."""
+    dropped = 0
+    old = (stored.key for stored in store.list(f"{keys.REPORTS}/") if stored.modified.timestamp() < before)
+    for batch in _batches(old):
+        by_job = {key: key.split("/")[1] for key in batch}
+        with catalog.reading() as session:
+            known = set(session.scalars(select(Job.public_id).where(Job.public_id.in_(set(by_job.values())))))
+        orphans = [key for key, job in by_job.items() if job not in known]
+        store.delete_many(orphans)
+        dropped += len(orphans)
     return dropped
 
 

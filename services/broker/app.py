@@ -61,6 +61,7 @@ def settings() -> dict[str, Any]:
             names.LOOK: {"queue": names.INTERACTIVE},
             names.UNPACK: {"queue": names.BULK},
             names.CHECK_MODEL: {"queue": names.ENROL},
+            names.COMPUTE: {"queue": names.TRAINING},
             names.SWEEP: {"queue": names.MAINTENANCE},
             names.TIDY: {"queue": names.MAINTENANCE},
             names.ORPHANS: {"queue": names.MAINTENANCE},

@@ -34,7 +34,8 @@ Answer = dict[str, Any]
 ``model`` digest, ``variant``, ``photos``: a list of ``{width, height, format, faces}``; a face is ``{box: [x, y, w, h],
 landmarks: five [x, y], score, quality: {value, …}, vector}``, its vector base64 of float32 and absent where only
 detection was asked; ``took_ms``: ``{decode, detect, embed, search}``. After the searcher also ``sequence`` and
-``hits``: for each face of the first photo, or each vector, a list of ``{person, similarity, face, face_similarity}``.
+``hits``: for each face of the first photo, or each vector, a list of ``{person, similarity, face, face_similarity}``, with
+``probability`` where a head was given.
 """
 
 
@@ -51,6 +52,8 @@ class Search:
     """Score against this person only."""
     where: dict[str, str] | None = None
     """Look only among people whose attributes have these values."""
+    head: dict[str, Any] | None = None
+    """Say of every hit how likely it is the same person, by this head (:func:`services.heads.for_searcher`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,16 @@ CHUNK = 16
 
 
 class Queue:
-    """The way into the queues. Safe to share between threads."""
+    """The way into the queues. Safe to share between threads.
 
-    def __init__(self, broker_url: str, app: Celery | None = None) -> None:
+    Args:
+        broker_url: Of the broker.
+        app: What sends; one of its own if none is given.
+        chunk: Photos of one message.
+    """
+
+    def __init__(self, broker_url: str, app: Celery | None = None, *, chunk: int = CHUNK) -> None:
+        self._chunk = chunk
         self._app = app or celery_app(broker_url)
         self._redis: Redis = Redis.from_url(broker_url, socket_connect_timeout=2, socket_timeout=5)
 
@@ -29,8 +36,8 @@ class Queue:
         Raises:
             BrokerUnavailable: The broker does not answer. The items wait in the catalog; the sweep sends them later.
         """
-        for start in range(0, len(item_ids), CHUNK):
-            self._send(names.INGEST, [list(item_ids[start : start + CHUNK])], queue=queue)
+        for start in range(0, len(item_ids), self._chunk):
+            self._send(names.INGEST, [list(item_ids[start : start + self._chunk])], queue=queue)
 
     def ingest_alone(self, item_ids: Sequence[int], queue: str) -> None:
         """As :meth:`ingest`, each item in a message of its own."""
@@ -44,6 +51,14 @@ class Queue:
     def check_model(self, model_id: int) -> None:
         """Ask a worker whether it can compute with a model file."""
         self._send(names.CHECK_MODEL, [model_id])
+
+    def compute(self, job_id: int) -> None:
+        """Ask for a training, an evaluation, a calibration or a quantisation to be computed.
+
+        Raises:
+            BrokerUnavailable: The broker does not answer. The job waits in the catalog; the sweep sends it later.
+        """
+        self._send(names.COMPUTE, [job_id])
 
     def depths(self) -> dict[str, int]:
         """How many messages wait in each queue."""

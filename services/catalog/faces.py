@@ -9,8 +9,8 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from services.catalog import log, removals
-from services.catalog.schema import Embedding, Face, Person, Photo, new_id
-from services.errors import Conflict, NotFound
+from services.catalog.schema import Embedding, Face, Item, Person, Photo, new_id
+from services.errors import Conflict, NotFound, Rejection
 
 
 def new_public_id() -> str:
@@ -77,6 +77,55 @@ def owners(session: Session, face_ids: Some[int]) -> dict[int, Owner]:
     """
     rows = session.connection().execute(_OWNERS, {"faces": list(face_ids)})
     return {row[0]: Owner(*row[1:]) for row in rows}
+
+
+class Enrolled(NamedTuple):
+    """A face that is somebody's, with what a model's crop is cut by."""
+
+    face: int
+    photo_id: str
+    person: int
+    name: str
+    chip_key: str
+    chip_map: list[list[float]]
+    landmarks: list[list[float]]
+    """In full-resolution pixels of the photo, as ``chip_map`` takes them."""
+
+
+def enrolled(session: Session, collection_id: int) -> list[Enrolled]:
+    """Every face of a collection that is somebody's and has a chip."""
+    rows = session.execute(
+        select(_FACE.id, _PHOTO.public_id, _PERSON.id, _PERSON.name, _FACE.chip_key, _FACE.chip_map, _FACE.landmarks)
+        .join(Photo.__table__, _PHOTO.id == _FACE.photo_id)
+        .join(Person.__table__, _PERSON.id == _FACE.person_id)
+        .where(
+            _FACE.collection_id == collection_id,
+            _FACE.chip_key.is_not(None),
+            _FACE.chip_map.is_not(None),
+            _FACE.landmarks.is_not(None),
+        )
+    )
+    return [Enrolled(*row) for row in rows]
+
+
+class Faceless(NamedTuple):
+    """A photo that was said to show somebody and in which no face was found."""
+
+    photo_id: str
+    person: int
+    name: str
+
+
+def faceless(session: Session, collection_id: int) -> list[Faceless]:
+    """The photos of a collection that were imported for a person and refused as showing no face."""
+    rows = session.execute(
+        select(_PHOTO.public_id, _PERSON.id, _PERSON.name)
+        .join(Item, Item.photo_id == _PHOTO.id)
+        .join(Person.__table__, _PERSON.id == Item.person_id)
+        .where(_PHOTO.collection_id == collection_id, _PHOTO.reason == Rejection.NO_FACE.value)
+        .distinct()
+    )
+    return [Faceless(*row) for row in rows]
 
 
 def count_unassigned(session: Session, collection_id: int) -> int:

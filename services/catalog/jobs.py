@@ -1,4 +1,4 @@
-"""Jobs: what was asked, its items, and how far it got. A job's state follows from its items."""
+"""Jobs: what was asked, its items, and how far it got. A job's state follows from its items, or is its computation's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from services.catalog.schema import Face, Item, Job, Person, Photo, new_id, now
+from services.catalog import computations
+from services.catalog.schema import Computation, Face, Item, Job, Person, Photo, new_id, now
 from services.errors import Conflict, NotFound, Rejection
 
 UNFINISHED = ("queued", "waiting")
+ENDS = ("done", "failed", "cancelled")
+"""The states that a job does not leave by itself."""
 _RATE_OVER_S = 20.0
 
 
@@ -18,7 +21,7 @@ class Progress:
     """How far a job got."""
 
     state: str
-    """``open`` (more may be added), ``running``, ``done`` or ``cancelled``."""
+    """``open`` (more may be added), ``queued``, ``running``, ``done``, ``failed`` or ``cancelled``."""
     total: int
     done: int
     duplicate: int
@@ -30,6 +33,8 @@ class Progress:
     sequence: int | None
     """The log entry after which everything that ended so far is found."""
     finished_at: float | None
+    computation: Computation | None = None
+    """Of a job that computes; it has no items."""
 
     @property
     def ended(self) -> int:
@@ -141,8 +146,11 @@ def to_unpack(session: Session, *, older_than_s: float) -> list[int]:
 def cancel(session: Session, job: Job) -> int:
     """End what has not ended, and close the job. Returns how many items that were.
 
-    Items that a worker holds end with it: its claim is void from now on.
+    Items that a worker holds end with it: its claim is void from now on. So does a computation.
     """
+    if job.kind in computations.KINDS:
+        computations.cancel(session, job)
+        return 0
     job.closed = True
     job.cancelled = True
     session.flush()
@@ -170,6 +178,8 @@ def retry(session: Session, job: Job) -> list[int]:
 
 def progress(session: Session, job: Job) -> Progress:
     """How far *job* is, counted now."""
+    if job.kind in computations.KINDS:
+        return _computed(computations.of(session, job))
     rows = session.execute(
         select(Item.state, func.count(), func.max(Item.sequence), func.max(Item.finished_at))
         .where(Item.job_id == job.id)
@@ -239,6 +249,23 @@ def rejected_by_reason(session: Session) -> dict[str, int]:
         .group_by(Item.reason)
     )
     return {reason: count for reason, count in rows if reason is not None}
+
+
+def _computed(computation: Computation) -> Progress:
+    left = (computation.progress or {}).get("eta_s") if computation.state == "running" else None
+    return Progress(
+        state=computation.state,
+        total=0,
+        done=0,
+        duplicate=0,
+        cancelled=0,
+        rejected=0,
+        rate=None,
+        eta_s=left,
+        sequence=None,
+        finished_at=computation.finished_at,
+        computation=computation,
+    )
 
 
 def _rate(session: Session, job: Job) -> float | None:

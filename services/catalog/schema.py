@@ -30,6 +30,7 @@ NO_EXTERNAL_ID = text("external_id IS NULL")
 """Names are unique only among people without an external id; ``ON CONFLICT`` must repeat this."""
 
 UNFINISHED = text("state IN ('queued', 'waiting')")
+NOT_COMPUTED = text("state IN ('queued', 'running')")
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -74,7 +75,9 @@ class Model(Row):
     dimension: Mapped[int | None]
     licence: Mapped[str] = mapped_column(String(200), default="")
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    """The bundle's ``model.json``: crop, normalisation, provenance, thresholds; files and their sizes."""
+    """The bundle's ``model.json``: crop, normalisation, provenance, thresholds, variants, head."""
+    notes: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """What is known here beside the model itself: ``upload`` that it came from, who has ``accepted`` its licence and when."""
     created_at: Mapped[float] = mapped_column(Float, default=now())
 
 
@@ -213,7 +216,7 @@ class LogEntry(Row):
 
 
 class Job(Row):
-    """What was asked: an import, an upload, a check of a model. Its state follows from its items."""
+    """What was asked: photos to take in, whose state follows from its items, or something to compute."""
 
     __tablename__ = "jobs"
 
@@ -221,10 +224,10 @@ class Job(Row):
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
     kind: Mapped[str] = mapped_column(String(16))
-    """``import``, ``upload`` or ``model``."""
+    """``import`` or ``upload``; ``training``, ``evaluation``, ``calibration`` or ``quantisation``."""
     source: Mapped[str] = mapped_column(String(1024), default="")
     queue: Mapped[str] = mapped_column(String(16))
-    """``enrol`` or ``bulk``."""
+    """``enrol``, ``bulk`` or ``training``."""
     faces: Mapped[str] = mapped_column(String(16), default="largest")
     """``largest``, ``all`` or ``reject``: what to do with a labelled photo of several faces."""
     archive: Mapped[bool] = mapped_column(default=False)
@@ -237,6 +240,66 @@ class Job(Row):
     """Nothing more will be added."""
     cancelled: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str | None] = mapped_column(String(1024))
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Computation(Row):
+    """A job without items: a training, an evaluation, a calibration or a quantisation, and who computes it until when."""
+
+    __tablename__ = "computations"
+    __table_args__ = (
+        Index("computations_unfinished", "state", sqlite_where=NOT_COMPUTED, postgresql_where=NOT_COMPUTED),
+    )
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """What was asked, as the API took it."""
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    """``queued`` or ``running``; ends ``done``, ``failed`` or ``cancelled``."""
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """What it told last."""
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    problem: Mapped[str | None] = mapped_column(String(64))
+    """The type of the error that ended it; its sentence is the job's ``error``."""
+    deaths: Mapped[int] = mapped_column(default=0)
+    """How often its process has died over it."""
+    holder: Mapped[str | None] = mapped_column(String(128))
+    """Who computes it, as ``host:pid``."""
+    lease_expires_at: Mapped[float | None]
+    started_at: Mapped[float | None]
+    """When it was taken up first."""
+    finished_at: Mapped[float | None]
+
+
+class Evaluation(Row):
+    """How good one or more models were on labelled faces: figures, and a report to look at."""
+
+    __tablename__ = "evaluations"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    collection_id: Mapped[int | None] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    figures: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report_key: Mapped[str | None] = mapped_column(String(200))
+    """The report's HTML in the photo store."""
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Calibration(Row):
+    """Which rates a similarity stands for among the people of a collection, under one model."""
+
+    __tablename__ = "calibrations"
+    __table_args__ = (UniqueConstraint("collection_id", "model_id", name="calibrations_by_model"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    sequence: Mapped[int] = mapped_column(Key)
+    """The log entry up to which it has seen the collection."""
+    people: Mapped[int]
+    faces: Mapped[int]
+    curves: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[float] = mapped_column(Float, default=now())
 
 
@@ -283,7 +346,7 @@ class Process(Row):
 
     id: Mapped[str] = mapped_column(String(128), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
-    """``gateway``, ``interactive``, ``bulk``, ``searcher`` or ``maintenance``."""
+    """``gateway``, ``interactive``, ``bulk``, ``searcher``, ``training`` or ``maintenance``."""
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
     started_at: Mapped[float] = mapped_column(Float, default=now())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli import terminal
+from services.cli import computing, terminal
 from services.cli.client import Client
 from services.cli.main import Collection, Exit, Json
 from services.cli.service import Document
@@ -48,7 +48,17 @@ def jobs(
             terminal.table(
                 ["rejected file", "reason", "detail"], ([i["name"], i["reason"], i["detail"]] for i in rejected[:50])
             )
-    raise typer.Exit(Exit.SOME_REJECTED if job["rejected"] and len(given) == 1 and watch else Exit.OK)
+        if job["error"]:
+            terminal.say(job["error"])
+        for line in (job.get("result") or {}).get("lines", []):
+            terminal.say(line)
+    raise typer.Exit(_status(job) if len(given) == 1 and watch else Exit.OK)
+
+
+def _status(job: Document) -> Exit:
+    if job["state"] == "failed":
+        return Exit.REFUSED
+    return Exit.SOME_REJECTED if job["rejected"] else Exit.OK
 
 
 def _list(client: Client, *, as_json: bool) -> None:
@@ -66,17 +76,22 @@ def _list(client: Client, *, as_json: bool) -> None:
 def _watched(client: Client, job_id: str) -> Document:
     bar = terminal.progress()
     with bar:
-        task = bar.add_task(job_id, total=None, rate="")
+        show = computing.shown_on(bar)
         while True:
             job = client.jobs.show(job_id)
             ended = sum(job[end] for end in ("done", "duplicate", "cancelled", "rejected"))
-            bar.update(task, completed=ended, total=job["total"], rate=f"{job['rate']:.0f}/s" if job["rate"] else "")
-            if job["state"] in {"done", "cancelled"}:
+            rate = {"a second": round(job["rate"])} if job["rate"] else {}
+            items = {"stage": job["id"], "done": ended, "total": job["total"], **rate}
+            show(job["progress"] or ({"stage": job["state"]} if job["kind"] in computing.KINDS else items))
+            if job["state"] in computing.ENDS:
                 return job
             time.sleep(_POLL_S)
 
 
 def _table(found: list[Document]) -> None:
     ends = ("total", "done", "duplicate", "rejected")
-    rows = [[j["id"], j["state"], *(j[end] for end in ends), j["created_at"][5:16].replace("T", " ")] for j in found]
-    terminal.table(["job", "state", *(f"{end}>" for end in ends), "created"], rows)
+    rows = []
+    for job in found:
+        counts = [None] * len(ends) if job["kind"] in computing.KINDS else [job[end] for end in ends]
+        rows.append([job["id"], job["kind"], job["state"], *counts, job["created_at"][5:16].replace("T", " ")])
+    terminal.table(["job", "kind", "state", *(f"{end}>" for end in ends), "created"], rows)

@@ -91,9 +91,19 @@ def begin(
 
 def register() -> None:
     """Add every group of commands."""
-    from services.cli import jobs, keys, people, searching, serving, status  # noqa: PLC0415 - they use what is above
+    from services.cli import (  # noqa: PLC0415 - they use what is above
+        evaluating,
+        jobs,
+        keys,
+        models,
+        people,
+        searching,
+        serving,
+        status,
+        training,
+    )
 
-    for group in (serving, searching, people, jobs, status, keys):
+    for group in (serving, searching, people, jobs, training, evaluating, models, status, keys):
         group.register(colega)
 
 

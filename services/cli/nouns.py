@@ -154,13 +154,13 @@ class Models(Nouns):
         """One model, by id or name."""
         return self._client.send("GET", f"/v1/models/{model}")
 
-    def add(self, file: Path, name: str) -> Document:
-        """Bring a detector along; a worker tries it."""
-        return self._client.send("POST", "/v1/models", form={"name": name}, photos=[("file", file)])
+    def add(self, file: Path, form: Mapping[str, str]) -> Document:
+        """Bring a model along; a worker tries it. *form*: the fields of ``POST /v1/models``, ``name`` above all."""
+        return self._client.send("POST", "/v1/models", form=form, photos=[("file", file)])
 
-    def change(self, model: str, verb: str) -> Document:
-        """``activate`` or ``retire``."""
-        return self._client.send("POST", f"/v1/models/{model}/{verb}")
+    def change(self, model: str, verb: str, body: Mapping[str, Any] | None = None) -> Document:
+        """``activate``, ``retire`` or ``prune``."""
+        return self._client.send("POST", f"/v1/models/{model}/{verb}", body=body)
 
 
 class Keys(Nouns):

@@ -35,6 +35,9 @@ def search(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Only people with this attribute, department=Research; repeatable."),
     ] = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Order by the probability that the model's Siamese head gives.")
+    ] = False,
     save_annotated: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the photo with boxes and names (one PHOTO).")
     ] = None,
@@ -52,6 +55,7 @@ def search(
         "mode": mode,
         "after": after,
         "where": where or None,
+        "rerank": True if rerank else None,
     }
     found, worst = [], Exit.OK
     with context.obj.client(collection) as client:
@@ -91,7 +95,9 @@ def verify(
         terminal.document(answer)
     else:
         says = "the same person" if answer["same"] else "different people"
-        terminal.say(f"{says}: similarity {answer['similarity']:.3f}, threshold {answer['threshold']:.3f}")
+        rate = "" if answer["fmr"] is None else f", false-match rate {answer['fmr']:.2g}"
+        odds = "" if answer["probability"] is None else f", probability {answer['probability']:.3f}"
+        terminal.say(f"{says}: similarity {answer['similarity']:.3f}{rate}{odds}, {_threshold(answer)}")
     raise typer.Exit(Exit.OK if answer["same"] else Exit.SOME_REJECTED)
 
 
@@ -102,11 +108,12 @@ def _compare(client: Client, a: Path, b: str, **how: Any) -> Document:  # noqa: 
 
 
 def _show(photo: Path, answer: Document) -> None:
-    terminal.say(f"{photo}: {len(answer['faces'])} face(s), threshold {answer['threshold']:.3f}")
+    terminal.say(f"{photo}: {len(answer['faces'])} face(s), {_threshold(answer)}")
+    ranked = any(match["probability"] is not None for face in answer["faces"] for match in face["matches"])
     rows = []
     for number, face in enumerate(answer["faces"], start=1):
         if not face["matches"]:
-            rows.append([number, "unknown", "", "", ""])
+            rows.append([number, "unknown", "", "", "", "", *([""] if ranked else [])])
         for place, match in enumerate(face["matches"]):
             first = place == 0
             decision = (face["decision"] if first else "") or ""
@@ -116,13 +123,22 @@ def _show(photo: Path, answer: Document) -> None:
                     decision,
                     match["person"]["name"],
                     terminal.number(match["similarity"]),
+                    "" if match["fmr"] is None else f"{match['fmr']:.2g}",
+                    *([] if not ranked else [terminal.number(match["probability"])]),
                     "yes" if match["accepted"] else "no",
                 ]
             )
     if rows:
-        terminal.table(["face>", "decision", "nearest colleague", "similarity>", "accepted"], rows)
+        head = ["face>", "decision", "nearest colleague", "similarity>", "fmr>", *(["probability>"] if ranked else [])]
+        terminal.table([*head, "accepted"], rows)
     else:
         terminal.say("No face was found.")
+
+
+def _threshold(answer: Document) -> str:
+    """From where on it was accepted, and who says so."""
+    by = "as asked" if answer["decided_by"] == "request" else f"by the {answer['decided_by']}"
+    return f"threshold {answer['threshold']:.3f} ({by})"
 
 
 def _annotate(photo: Path, answer: Document, target: Path) -> None:

@@ -1,33 +1,20 @@
-"""``status``, ``settings`` and ``models``."""
+"""``status`` and ``settings``."""
 
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from pydantic import SecretStr
 
-from services.cli import terminal
-from services.cli.main import Exit, Json, existing
+from services.cli import computing, terminal
+from services.cli.main import Exit, Json
 from services.cli.service import Document
 from services.settings import GROUPS
-
-_POLL_S = 0.2
-_CHECKED_WITHIN_S = 60.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to *app*."""
     app.command("status")(status)
     app.command("settings")(settings)
-    models = typer.Typer(help="Models as data.", no_args_is_help=True, rich_markup_mode=None)
-    models.command("list")(list_models)
-    models.command("show")(show_model)
-    models.command("add")(add_model)
-    models.command("activate")(activate)
-    models.command("retire")(retire)
-    app.add_typer(models, name="models")
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
@@ -47,10 +34,19 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         named = [gallery[part] for part in ("name", "people", "faces", "photos", "head", "model", "detector")]
         rows.append([*named, lags])
     terminal.table(["collection", "people>", "faces>", "photos>", "head>", "model", "detector", "replicas"], rows)
+    for gallery in galleries:
+        for line in _calibration(gallery):
+            terminal.say(line)
     running = [
         [p["kind"], p["host"], p["pid"], p["device"] or ", ".join(p["variants"])] for p in found.get("processes", [])
     ]
     terminal.table(["process", "host", "pid>", "variant or device"], running)
+    computed = [
+        [c["job"], c["kind"], c["collection"], c["state"], computing.told(c["progress"] or {})]
+        for c in found.get("computations", [])
+    ]
+    if computed:
+        terminal.table(["computation", "kind", "of", "state", "progress"], computed)
     if isinstance(found["queues"], dict) and "error" not in found["queues"]:
         waiting = {queue: depth for queue, depth in found["queues"].items() if depth}
         terminal.say("queues: " + (", ".join(f"{queue} {depth}" for queue, depth in waiting.items()) or "empty"))
@@ -78,70 +74,15 @@ def settings(context: typer.Context, as_json: Json = False) -> None:
         terminal.table(["setting", "value", "default", "meaning"], (list(row.values()) for row in rows))
 
 
-def list_models(context: typer.Context, as_json: Json = False) -> None:
-    """Every model: embedders and detectors."""
-    with context.obj.client() as client:
-        found = client.models.list()
-    _models(found, as_json=as_json)
-
-
-def show_model(
-    context: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or id.")],
-    as_json: Json = False,
-) -> None:
-    """One model with its licence and provenance."""
-    with context.obj.client() as client:
-        found = client.models.show(model)
-    if as_json:
-        terminal.document(found)
-        return
-    _models([found], as_json=False)
-    terminal.say(f"licence: {found['licence'] or 'not stated'}")
-    terminal.say(f"digest: {found['digest']}")
-
-
-def add_model(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A YuNet detector (ONNX).")],
-    name: Annotated[str, typer.Option(help="What to call it.")],
-    as_json: Json = False,
-) -> None:
-    """Bring a detector along. A worker tries it; then new collections use it."""
-    with context.obj.client() as client:
-        model = client.models.add(existing(file), name)
-        give_up_at = time.monotonic() + _CHECKED_WITHIN_S
-        while model["state"] == "checking" and time.monotonic() < give_up_at:
-            time.sleep(_POLL_S)
-            model = client.models.show(model["id"])
-    _models([model], as_json=as_json)
-    if model["state"] == "refused":
-        terminal.complain(f"colega: {model['error']}")
-    raise typer.Exit(Exit.OK if model["state"] in {"candidate", "active"} else Exit.REFUSED)
-
-
-def activate(
-    context: typer.Context, model: Annotated[str, typer.Argument(metavar="MODEL")], as_json: Json = False
-) -> None:
-    """Make a model what new collections use."""
-    with context.obj.client() as client:
-        _models([client.models.change(model, "activate")], as_json=as_json)
-
-
-def retire(
-    context: typer.Context, model: Annotated[str, typer.Argument(metavar="MODEL")], as_json: Json = False
-) -> None:
-    """Put a model aside."""
-    with context.obj.client() as client:
-        _models([client.models.change(model, "retire")], as_json=as_json)
-
-
-def _models(found: Sequence[Document], *, as_json: bool) -> None:
-    if as_json:
-        terminal.document(list(found))
-        return
-    rows = [[m["name"], m["kind"], m["state"], m["dimension"], m["licence"][:60], m["id"]] for m in found]
-    terminal.table(["model", "kind", "state", "dimension>", "licence", "id"], rows)
+def _calibration(gallery: Document) -> list[str]:
+    """What a collection decides by, and what that costs; nothing of an empty one."""
+    told = gallery["calibration"]
+    if told is None:
+        why = f"{gallery['name']}: not calibrated; decides by the table of {gallery['model']}"
+        return [f"{why} (colega calibrate --collection {gallery['name']})"] if gallery["people"] else []
+    stale = "" if told["stale"] is None else f"; stale: {told['stale']}"
+    about = f"{gallery['name']}: calibrated {told['created_at'][:10]} on {told['people']:,} people{stale}"
+    return [about, *(f"  {cost['sentence']}" for cost in told["rates"] if cost["kind"] == "fpir")]
 
 
 def _replica(replica: Document) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from services import licences
+from services.catalog import models
 from services.catalog.jobs import Progress
 from services.catalog.people import PersonRow
 from services.catalog.schema import Face, Item, Job, Model, Person, Photo
@@ -78,7 +80,7 @@ class JobOut(BaseModel):
 
     id: str
     kind: str
-    state: str = Field(description="open, running, done or cancelled")
+    state: str = Field(description="open, queued, running, done, failed or cancelled")
     source: str
     total: int
     done: int
@@ -89,8 +91,17 @@ class JobOut(BaseModel):
     eta_s: float | None
     sequence: int | None = Field(description="For `after=`: what ended so far is found from here on.")
     error: str | None
+    problem: str | None = Field(description="Of a computation that failed: the type of its problem.")
+    progress: dict[str, Any] | None = Field(description="Of a computation: what it told last.")
     created_at: str
     finished_at: str | None
+
+
+class WholeJobOut(JobOut):
+    """A job with what a computation was asked and has given."""
+
+    parameters: dict[str, Any] | None
+    result: dict[str, Any] | None
 
 
 class ItemOut(BaseModel):
@@ -133,6 +144,12 @@ class ModelOut(BaseModel):
     state: str
     dimension: int | None
     licence: str
+    permissive: bool = Field(description="The licence is plainly permissive; another one has to be accepted.")
+    accepted: dict[str, Any] | None = Field(description="Who has accepted the licence, and when.")
+    int8: dict[str, Any] | None = Field(description="What 8 bits cost: cosine to fp32, TMR where it was measured; or why not.")
+    head: dict[str, Any] | None = Field(
+        description="What its Siamese head was trained on, for which verify says a probability; null without one."
+    )
     error: str | None
     created_at: str
 
@@ -208,6 +225,7 @@ def photo_out(photo: Photo, faces: Sequence[Face], people: Mapping[int, Person])
 
 def job_out(job: Job, progress: Progress) -> dict[str, Any]:
     """See :class:`JobOut`."""
+    computation = progress.computation
     return {
         "id": job.public_id,
         "kind": job.kind,
@@ -222,8 +240,20 @@ def job_out(job: Job, progress: Progress) -> dict[str, Any]:
         "eta_s": progress.eta_s,
         "sequence": progress.sequence,
         "error": job.error,
+        "problem": None if computation is None else computation.problem,
+        "progress": None if computation is None else computation.progress,
         "created_at": time_of(job.created_at),
         "finished_at": time_of(progress.finished_at),
+    }
+
+
+def whole_job_out(job: Job, progress: Progress) -> dict[str, Any]:
+    """See :class:`WholeJobOut`."""
+    computation = progress.computation
+    return {
+        **job_out(job, progress),
+        "parameters": None if computation is None else computation.parameters,
+        "result": None if computation is None else computation.result,
     }
 
 
@@ -243,6 +273,7 @@ def item_out(item: Item, photo: Photo | None, person: Person | None) -> dict[str
 
 def model_out(model: Model) -> dict[str, Any]:
     """See :class:`ModelOut`."""
+    accepted, head = models.accepted(model), models.head_of(model)
     return {
         "id": model.public_id,
         "kind": model.kind,
@@ -251,6 +282,10 @@ def model_out(model: Model) -> dict[str, Any]:
         "state": model.state,
         "dimension": model.dimension,
         "licence": model.licence,
+        "permissive": licences.is_permissive(model.licence),
+        "accepted": None if accepted is None else {"by": accepted["by"], "at": time_of(accepted["at"])},
+        "int8": model.details.get("variants", {}).get("int8"),
+        "head": None if head is None else head.get("trained_on", {}),
         "error": model.details.get("error"),
         "created_at": time_of(model.created_at),
     }

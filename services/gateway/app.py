@@ -14,8 +14,10 @@ from services.catalog.engine import Catalog
 from services.errors import ColegaError
 from services.gateway import (
     auth,
+    calibrations,
     clusters,
     collections,
+    computing,
     events,
     faces,
     health,
@@ -40,6 +42,7 @@ from services.photos.store import PhotoStore
 from services.settings import (
     BrokerSettings,
     CatalogSettings,
+    Computing,
     Environment,
     GatewaySettings,
     Home,
@@ -60,6 +63,8 @@ RESOURCES = (
     events.resource,
     collections.resource,
     models.resource,
+    computing.resource,
+    calibrations.resource,
     keyring.resource,
     status.resource,
 )
@@ -113,7 +118,7 @@ def of_process() -> OpenAPI:
         catalog=Catalog(catalog_settings.catalog_url.get_secret_value(), busy_s=catalog_settings.catalog_busy_s),
         store=PhotoStore.of(environment.load(PhotoStoreSettings)),
         probe=PhotoStore.of(environment.load(PhotoStoreSettings), read_timeout_s=1.0),
-        queue=Queue(broker_url, celery),
+        queue=Queue(broker_url, celery, chunk=environment.load(Computing).chunk),
         asking=Asking(broker_url, celery),
         waking=Waking(broker_url),
         limits=environment.load(Limits),

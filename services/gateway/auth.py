@@ -3,8 +3,9 @@
 from flask import g, request
 
 from services.catalog import keys
+from services.catalog.schema import ApiKey
 from services.errors import Forbidden, NotFound, Unauthorized
-from services.gateway.doors import SCOPES, gateway
+from services.gateway.doors import SCOPES, gateway, key
 
 PUBLIC = {"live", "ready", "openapi.doc_url", "openapi.openapi", "openapi_document", "problem_page"}
 _DOCS = ("openapi.", "swagger.")
@@ -25,14 +26,26 @@ def check() -> None:
     if kind.lower() != "bearer" or not secret.strip():
         raise Unauthorized("Send the header Authorization: Bearer KEY. `colega keys create` makes keys.")
     with gateway().catalog.reading() as session:
-        key = keys.check(session, secret.strip())
-    needed = SCOPES.get(endpoint, "admin")
-    if needed not in key.scopes and "admin" not in key.scopes:
-        raise Forbidden(f"This needs a key with the scope {needed}; this one has {', '.join(key.scopes)}.")
+        shown = keys.check(session, secret.strip())
+    _require(shown, SCOPES.get(endpoint, "admin"))
     wanted = request.args.get("collection", "default")
-    if key.collections is not None and wanted not in key.collections:
+    if shown.collections is not None and wanted not in shown.collections:
         raise NotFound("collection", wanted)
-    g.key = key
-    if keys.is_stale(key):
+    g.key = shown
+    if keys.is_stale(shown):
         with gateway().catalog.transaction() as session:
-            keys.touch(session, key)
+            keys.touch(session, shown)
+
+
+def require_scope(scope: str) -> None:
+    """See that the key of the request has *scope*, where what is needed depends on what the request is about.
+
+    Raises:
+        Forbidden: It has not.
+    """
+    _require(key(), scope)
+
+
+def _require(shown: ApiKey, needed: str) -> None:
+    if not {*needed.split(" or "), "admin"} & set(shown.scopes):
+        raise Forbidden(f"This needs a key with the scope {needed}; this one has {', '.join(shown.scopes)}.")

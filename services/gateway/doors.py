@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from services.broker.requests import Asking, Waking
 from services.broker.send import Queue
-from services.catalog import collections, models
+from services.calibrated import Calibrated
+from services.catalog import calibrations, collections, models
 from services.catalog.engine import Catalog
 from services.catalog.schema import ApiKey, Collection, Model
 from services.errors import NotFound
@@ -35,7 +36,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Known:
-    """What a search needs at its start and what hardly ever changes: models by number, and the size of each gallery.
+    """What a search needs at its start and what hardly ever changes: models by number, sizes of galleries, calibrations.
 
     A model's content never changes under its number but for its table of thresholds, so it is read again after a minute;
     a gallery's size belongs to its head, and is counted anew when the head has moved.
@@ -46,6 +47,7 @@ class Known:
     def __init__(self) -> None:
         self._models: dict[int, tuple[float, Model]] = {}
         self._people: dict[int, tuple[str, int, int]] = {}
+        self._calibrations: dict[tuple[int, int], tuple[float, Calibrated]] = {}
 
     def model(self, session: Session, model_id: int) -> Model:
         """The model of that number."""
@@ -62,6 +64,20 @@ class Known:
             people = collections.enrolled(session, collection.id)
             self._people[collection.id] = (collection.epoch, collection.head, people)
         return people
+
+    def calibration(self, session: Session, collection_id: int, model_id: int) -> Calibrated | None:
+        """The calibration of a collection under a model, opened once a fit."""
+        fitted_at = calibrations.fitted_at(session, collection_id, model_id)
+        opened_for, calibrated = self._calibrations.get((collection_id, model_id), (None, None))
+        if fitted_at == opened_for:
+            return calibrated
+        row = calibrations.of(session, collection_id, model_id)
+        if row is None:
+            self._calibrations.pop((collection_id, model_id), None)
+            return None
+        calibrated = Calibrated(row.curves)
+        self._calibrations[collection_id, model_id] = (row.created_at, calibrated)
+        return calibrated
 
 
 @dataclass
@@ -145,7 +161,7 @@ class Resource(APIBlueprint):
         in_memory: bool = False,
         **documented: Any,  # noqa: ANN401 - flask-openapi's
     ) -> Callable[[_F], _F]:
-        """A route. *scope* is checked before anything of the request's body is read."""
+        """A route. *scope* (one, or ``one or another``) is checked before anything of the request's body is read."""
 
         def opened(function: _F) -> _F:
             endpoint = f"{self.name}.{function.__name__}"

@@ -54,8 +54,8 @@ def _events(mine: Gateway, job: Job, after: tuple[float, int]) -> Iterator[str]:
         if told is not None and told != last:
             yield _event("progress", told, after)
             last, spoken = told, time.monotonic()
-        if progress is not None and progress.state in {"done", "cancelled"} and len(rows) < _BATCH:
-            yield _event("end", told, after)
+        if progress is not None and progress.state in jobs.ENDS and len(rows) < _BATCH:
+            yield _event("end", answers.whole_job_out(job, progress), after)
             return
         if time.monotonic() - spoken > _HEARTBEAT_S:
             yield ": still here\n\n"

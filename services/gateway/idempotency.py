@@ -17,6 +17,10 @@ CREATING = {
     "people.add_photos",
     "collections.create",
     "models.add",
+    "models.quantize",
+    "computing.train",
+    "computing.evaluate",
+    "computing.calibrate",
     "keyring.create",
 }
 _LONGEST = 255

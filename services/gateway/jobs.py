@@ -5,8 +5,11 @@ from typing import Literal
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
-from services.catalog import jobs
+from services.catalog import computations, jobs
+from services.catalog.schema import Job
 from services.gateway import answers
+from services.gateway.auth import require_scope
+from services.gateway.computing import send_computation
 from services.gateway.doors import InCollection, Page, Resource, collection_of, gateway
 from services.gateway.paging import number_after, page_of
 from services.gateway.photos import send
@@ -50,12 +53,12 @@ def index(query: Page) -> ResponseReturnValue:
     return page_of(rows, more=len(found) > query.limit)
 
 
-@resource.door("get", "/jobs/<job_id>", "read", responses={200: answers.JobOut})
+@resource.door("get", "/jobs/<job_id>", "read or train", responses={200: answers.WholeJobOut})
 def show(path: JobPath, query: InCollection) -> ResponseReturnValue:
-    """How far a job is."""
+    """How far a job is; of a computation that is done, its result."""
     with gateway().catalog.reading() as session:
         job = jobs.by_public_id(session, collection_of(session, query.collection).id, path.job_id)
-        return answers.job_out(job, jobs.progress(session, job))
+        return answers.whole_job_out(job, jobs.progress(session, job))
 
 
 @resource.door("get", "/jobs/<job_id>/items", "read", responses={200: ItemPage})
@@ -69,21 +72,35 @@ def items(path: JobPath, query: Items) -> ResponseReturnValue:
     return page_of(rows, more=len(found) > query.limit)
 
 
-@resource.door("post", "/jobs/<job_id>/cancel", "enrol", responses={200: answers.JobOut})
+@resource.door("post", "/jobs/<job_id>/cancel", "enrol or train", responses={200: answers.JobOut})
 def cancel(path: JobPath, query: InCollection) -> ResponseReturnValue:
-    """End what has not ended; what is done stays."""
+    """End what has not ended; what is done stays. A computation needs the scope train, photos need enrol."""
     with gateway().catalog.transaction() as session:
         job = jobs.by_public_id(session, collection_of(session, query.collection).id, path.job_id)
+        _require_scope_for(job)
         jobs.cancel(session, job)
         return answers.job_out(job, jobs.progress(session, job))
 
 
-@resource.door("post", "/jobs/<job_id>/retry", "enrol", responses={202: answers.JobOut})
+@resource.door("post", "/jobs/<job_id>/retry", "enrol or train", responses={202: answers.JobOut})
 def retry(path: JobPath, query: InCollection) -> ResponseReturnValue:
-    """Work again on rejected and cancelled photos that are still kept."""
+    """Work again on rejected and cancelled photos that are still kept; compute again what failed or was cancelled."""
     with gateway().catalog.transaction() as session:
         job = jobs.by_public_id(session, collection_of(session, query.collection).id, path.job_id)
-        again = jobs.retry(session, job)
+        _require_scope_for(job)
+        computes = job.kind in computations.KINDS and computations.retry(session, job)
+        again = [] if job.kind in computations.KINDS else jobs.retry(session, job)
         told = answers.job_out(job, jobs.progress(session, job))
+    if computes:
+        send_computation(job.id)
     send(again, job.queue)
     return told, 202
+
+
+def _require_scope_for(job: Job) -> None:
+    """See that the key may change this kind of job.
+
+    Raises:
+        Forbidden: It may not.
+    """
+    require_scope("train" if job.kind in computations.KINDS else "enrol")

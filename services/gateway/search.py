@@ -4,7 +4,7 @@ import array
 import base64
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,11 +14,13 @@ from flask.typing import ResponseReturnValue
 from flask_openapi import FileStorage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services import heads
 from services.broker.requests import Answer, Search
-from services.catalog import faces
+from services.calibrated import Calibrated
+from services.catalog import faces, models
 from services.catalog.schema import Collection, Model
 from services.errors import Conflict, InvalidRequest, TooManyRequests
-from services.gateway import answers, problems, thresholds, uploads
+from services.gateway import matches, problems, thresholds, uploads
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 
 MORE_THAN_ASKED = 5
@@ -43,6 +45,11 @@ class SearchQuery(InCollection):
     )
     after: int | None = Field(default=None, ge=0, lt=2**63, description="Reflect the log up to this sequence number.")
     mode: Literal["balanced", "thorough"] = "balanced"
+    rerank: bool = Field(
+        default=False,
+        description="Order the nearest k + 5 persons by the probability that the model's Siamese head gives, accepted ones "
+        "first, before k are listed. Similarity decides what is accepted, as ever.",
+    )
     unique: bool = Field(default=True, description="Name one person at most once in a photo.")
     where: list[str] = Field(
         default_factory=list,
@@ -64,28 +71,6 @@ class FaceBody(Taken):
     face_id: str = Field(max_length=64)
 
 
-class Match(BaseModel):
-    """One of the nearest persons."""
-
-    person: answers.PersonRef
-    similarity: float = Field(description="The person's score: the cosine with the mean of their faces.")
-    accepted: bool
-    fmr: float | None = Field(description="Null until the collection is calibrated.")
-    face_id: str = Field(description="Their most similar face.")
-    photo_id: str
-
-
-class FoundFace(BaseModel):
-    """A face of the photo and the nearest persons."""
-
-    box: answers.BoxOut | None
-    landmarks: list[list[float]] | None
-    score: float | None
-    quality: float | None
-    decision: Literal["match", "unknown"]
-    matches: list[Match]
-
-
 class SearchOut(BaseModel):
     """Who is in the photo."""
 
@@ -93,8 +78,9 @@ class SearchOut(BaseModel):
     variant: str | None
     sequence: int
     threshold: float
+    decided_by: thresholds.By = Field(description="Who gave the threshold: the request, the calibration or the model.")
     took_ms: dict[str, float]
-    faces: list[FoundFace]
+    faces: list[matches.FoundFace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +92,8 @@ class Gallery:
     detector: str | None
     """Digest of the detector's file."""
     people: int
+    calibrated: Calibrated | None
+    """Under that model."""
 
 
 @resource.door("post", "/search", "search", in_memory=True, responses={200: SearchOut})
@@ -113,7 +101,8 @@ def search(query: SearchQuery) -> ResponseReturnValue:
     """Who is in a photo (multipart `photo`), or whom a kept face is like (JSON `{"face_id": …}`)."""
     mine = gateway()
     gallery = gallery_of(query.collection)
-    threshold = thresholds.for_search(
+    decision = thresholds.of_search(
+        gallery.calibrated,
         gallery.model.details.get("thresholds", {}),
         gallery.people,
         threshold=query.threshold,
@@ -121,7 +110,12 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         fpir=query.fpir,
     )
     asked = Search(
-        gallery.collection.id, gallery.model.id, query.k + MORE_THAN_ASKED, query.after, where=_filter(query.where)
+        gallery.collection.id,
+        gallery.model.id,
+        query.k + MORE_THAN_ASKED,
+        query.after,
+        where=_filter(query.where),
+        head=_head(gallery.model) if query.rerank else None,
     )
     if request.is_json:
         try:
@@ -148,9 +142,10 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         "model": answer["model"],
         "variant": answer["variant"],
         "sequence": answer["sequence"],
-        "threshold": threshold,
+        "threshold": decision.threshold,
+        "decided_by": decision.by,
         "took_ms": timings(answer),
-        "faces": _named(answer, query.k, threshold, unique=query.unique),
+        "faces": matches.named(answer, query.k, decision.threshold, gallery.calibrated, unique=query.unique),
     }
 
 
@@ -170,6 +165,21 @@ def _filter(where: Sequence[str]) -> dict[str, str] | None:
     return wanted or None
 
 
+def _head(model: Model) -> dict[str, Any]:
+    """What the searcher needs of the model's Siamese head.
+
+    Raises:
+        Conflict: It has none.
+    """
+    held = models.head_of(model)
+    if held is None:
+        raise Conflict(
+            f"Model {model.name} has no Siamese head to re-rank by. Train one (colega train --method siamese), and attach it: "
+            "colega models attach."
+        )
+    return heads.for_searcher(held)
+
+
 def gallery_of(name: str) -> Gallery:
     """The collection with the model and detector that it uses now.
 
@@ -183,7 +193,8 @@ def gallery_of(name: str) -> Gallery:
         known = gateway().known
         model = known.model(session, collection.model_id)
         detector = None if collection.detector_id is None else known.model(session, collection.detector_id).digest
-        return Gallery(collection, model, detector, known.people(session, collection))
+        calibrated = known.calibration(session, collection.id, model.id)
+        return Gallery(collection, model, detector, known.people(session, collection), calibrated)
 
 
 @contextmanager
@@ -227,63 +238,3 @@ def timings(answer: Answer) -> dict[str, float]:
     """Milliseconds of each step that was measured, and of all of them."""
     took = {step: round(ms, 2) for step, ms in answer["took_ms"].items()}
     return {**took, "total": round(sum(took.values()), 2)}
-
-
-def _named(answer: Answer, k: int, threshold: float, *, unique: bool) -> list[dict[str, Any]]:
-    """The faces of an answer with the persons that their hits are now, by the catalog."""
-    found = answer["photos"][0]["faces"]
-    with gateway().catalog.reading() as session:
-        known = faces.owners(session, {hit["face"] for hits in answer["hits"] for hit in hits})
-    listed = [_still_true(hits, known) for hits in answer["hits"]]
-    taken = _owners(listed, threshold) if unique else {}
-    rows = []
-    for place, (face, matches) in enumerate(zip(found, listed, strict=True)):
-        mine = [m for m in matches if taken.get(m["person"]["id"], place) == place][:k]
-        accepted = [{**match, "accepted": match["similarity"] >= threshold} for match in mine]
-        rows.append(
-            {
-                "box": answers.box_out(face["box"]) if "box" in face else None,
-                "landmarks": face.get("landmarks"),
-                "score": face.get("score"),
-                "quality": face["quality"]["value"] if "quality" in face else None,
-                "decision": "match" if accepted and accepted[0]["accepted"] else "unknown",
-                "matches": accepted,
-            }
-        )
-    return rows
-
-
-def _still_true(hits: Sequence[Mapping[str, Any]], known: Mapping[int, faces.Owner]) -> list[dict[str, Any]]:
-    """Hits whose face is still there and still that person's."""
-    rows = []
-    for hit in hits:
-        owner = known.get(hit["face"])
-        if owner is not None and owner.person == hit["person"]:
-            rows.append(
-                {
-                    "person": {"id": owner.person_id, "name": owner.name, "external_id": owner.external_id},
-                    "similarity": round(hit["similarity"], 6),
-                    "fmr": None,
-                    "face_id": owner.face_id,
-                    "photo_id": owner.photo_id,
-                }
-            )
-    return rows
-
-
-def _owners(listed: Sequence[Sequence[Mapping[str, Any]]], threshold: float) -> dict[str, int]:
-    """Which face of the photo keeps each person that several faces would be named as: the most similar one.
-
-    Pairs at or above the threshold are dealt out by falling similarity; a face and a person count once.
-    """
-    pairs = sorted(
-        ((m["similarity"], place, m["person"]["id"]) for place, matches in enumerate(listed) for m in matches),
-        key=lambda pair: (-pair[0], pair[1]),
-    )
-    owners: dict[str, int] = {}
-    named: set[int] = set()
-    for similarity, place, person in pairs:
-        if similarity >= threshold and person not in owners and place not in named:
-            owners[person] = place
-            named.add(place)
-    return owners

@@ -7,10 +7,11 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from services.catalog import collections, jobs, models, processes
+from services.catalog import calibrations, collections, computations, jobs, models, processes
 from services.catalog.schema import Removal
 from services.errors import ColegaError
 from services.gateway.answers import time_of
+from services.gateway.calibrations import told as calibration_told
 from services.gateway.doors import Gateway, Resource, gateway
 from services.gateway.health import checks
 from services.version import __version__
@@ -38,6 +39,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
     with mine.catalog.reading() as session:
         found = processes.running(session)
         names = {model.id: model for model in models.all_of(session)}
+        calibrated = calibrations.current(session)
         galleries = [
             {
                 "name": c.name,
@@ -45,6 +47,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
                 "model": names[c.model_id].name if c.model_id is not None else None,
                 "detector": names[c.detector_id].name if c.detector_id is not None else "mtcnn",
                 **collections.counts(session, c.id),
+                "calibration": calibration_told(session, c, calibrated[c.id]) if c.id in calibrated else None,
                 "replicas": [
                     _replica(p.id, r, c.head)
                     for p in found
@@ -63,11 +66,22 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
                     "host": p.host,
                     "pid": p.pid,
                     "seen_at": time_of(p.seen_at),
-                    "variants": sorted({e["variant"] for e in p.details.get("embedders", [])}),
+                    "variants": sorted({_variant(e) for e in p.details.get("embedders", [])}),
                     "detectors": p.details.get("detectors", []),
                     "device": p.details.get("device"),
                 }
                 for p in found
+            ],
+            "computations": [
+                {
+                    "job": job.public_id,
+                    "kind": job.kind,
+                    "collection": collection.name,
+                    "state": computation.state,
+                    "progress": computation.progress,
+                    "started_at": time_of(computation.started_at),
+                }
+                for job, computation, collection in computations.unfinished(session)
             ],
             "rejected": jobs.rejected_by_reason(session),
             "removals_waiting": session.scalar(select(func.count()).select_from(Removal)) or 0,
@@ -91,6 +105,12 @@ def _replica(process: str, told: Mapping[str, Any], head: int) -> dict[str, Any]
         "trouble",
     )
     return {"process": process, "lag": max(head - told["sequence"], 0), **{name: told[name] for name in shown}}
+
+
+def _variant(embedder: Mapping[str, Any]) -> str:
+    """How a model is computed; on a GPU with the library that does it."""
+    on_gpu = embedder.get("device") == "cuda"
+    return f"{embedder['variant']} ({embedder['runtime']}, GPU)" if on_gpu else str(embedder["variant"])
 
 
 def _disk(mine: Gateway) -> dict[str, int]:

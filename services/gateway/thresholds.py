@@ -1,16 +1,89 @@
-"""Thresholds until a collection is calibrated: from the table that the model brings, for the gallery's size.
+"""Where searches and comparisons decide: by the collection's calibration, or by the table that the model brings.
 
 A decision is taken at a false-positive identification rate, not at a fixed cosine: what would name 1 stranger in 1,000
-against one person names 19 in 100 against 420 (docs/evaluation.md, "Thresholds").
+against one person names 19 in 100 against 420 (docs/evaluation.md, "Thresholds"; docs/calibration.md).
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+from services.calibrated import Calibrated, Known
 from services.errors import InvalidRequest
 
 DEFAULT_FPIR = 0.05
+DEFAULT_FMR = 0.001
+
+By = Literal["request", "calibration", "model"]
+
+
+class Decision(NamedTuple):
+    """From which similarity on a person is accepted, and who says so."""
+
+    threshold: float
+    by: By
+
+
+def of_search(
+    calibrated: Calibrated | None,
+    table: Mapping[str, Any],
+    people: int,
+    *,
+    threshold: float | None = None,
+    fmr: float | None = None,
+    fpir: float | None = None,
+) -> Decision:
+    """The similarity from which a search accepts.
+
+    Where nothing is said: FPIR 5 % for the gallery's size, by the calibration if it has enough people for that.
+
+    Args:
+        calibrated: The collection's, under the model that is searched with, where it has one.
+        table: The model's ``thresholds``.
+        people: How many are enrolled.
+        threshold: A cosine, taken as it is.
+        fmr: A false-match rate.
+        fpir: A false-positive identification rate.
+
+    Raises:
+        InvalidRequest: More than one was given, or a rate that there are not enough people for.
+    """
+    if calibrated is None or threshold is not None or (fmr is not None and fpir is not None):
+        by: By = "request" if threshold is not None else "model"
+        return Decision(for_search(table, people, threshold=threshold, fmr=fmr, fpir=fpir), by)
+    if fmr is not None:
+        return Decision(calibrated.at_fmr(fmr).threshold, "calibration")
+    if fpir is None and not calibrated.has("fpir", DEFAULT_FPIR):
+        return Decision(for_search(table, people), "model")
+    return Decision(calibrated.at_fpir(DEFAULT_FPIR if fpir is None else fpir, people).threshold, "calibration")
+
+
+def of_comparison(
+    calibrated: Calibrated | None,
+    table: Mapping[str, Any],
+    known: Known,
+    *,
+    threshold: float | None = None,
+    fmr: float | None = None,
+) -> Decision:
+    """The similarity from which two are the same; FMR 0.001 where nothing is said.
+
+    Args:
+        calibrated: As in :func:`of_search`.
+        table: As in :func:`of_search`.
+        known: Whether a photo is compared with a person or with another photo.
+        threshold: A cosine, taken as it is.
+        fmr: A false-match rate.
+
+    Raises:
+        InvalidRequest: As in :func:`of_search`.
+    """
+    rate = DEFAULT_FMR if fmr is None else fmr
+    if threshold is None and calibrated is not None and (fmr is not None or calibrated.has(known, rate)):
+        return Decision(calibrated.at_fmr(rate, known).threshold, "calibration")
+    if threshold is not None:
+        return Decision(for_search(table, 0, threshold=threshold, fmr=fmr), "request")
+    return Decision(for_search(table, 0, fmr=rate), "model")
 
 
 def for_search(
@@ -21,7 +94,7 @@ def for_search(
     fmr: float | None = None,
     fpir: float | None = None,
 ) -> float:
-    """The similarity from which a search accepts.
+    """The similarity from which a search accepts by the model's table.
 
     Args:
         table: The model's ``thresholds``: ``fpir`` maps a rate to rows of (people, threshold, FNIR), ``fmr`` a rate to a
@@ -71,7 +144,11 @@ def _of_rate(table: Mapping[str, Any], rate: float, name: str) -> Any:  # noqa: 
     for key, found in table.items():
         if math.isclose(float(key), rate, rel_tol=1e-6):
             return found
-    known = ", ".join(sorted(table, key=float)) or "none"
+    if not table:
+        raise InvalidRequest(
+            "The model brings no thresholds. Calibrate the collection (colega calibrate), or give a threshold."
+        )
+    known = ", ".join(sorted(table, key=float))
     raise InvalidRequest(f"{name}: without a calibration of this collection these rates are known: {known}.")
 
 

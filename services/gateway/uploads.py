@@ -22,6 +22,7 @@ from services.gateway.doors import IN_MEMORY, gateway
 from services.intake import Upload
 
 _ARCHIVES = {"imports.create"}
+_MODELS = {"models.add"}
 _FORM_FIELDS_BYTES = 1_000_000
 
 
@@ -96,7 +97,10 @@ class UploadRequest(Request):
         if self.endpoint in IN_MEMORY:
             return io.BytesIO()
         limits = gateway().limits
-        limit_mb = limits.max_archive_mb if self.endpoint in _ARCHIVES else limits.max_upload_mb
+        if self.endpoint in _MODELS:
+            limit_mb = limits.max_model_mb
+        else:
+            limit_mb = limits.max_archive_mb if self.endpoint in _ARCHIVES else limits.max_upload_mb
         try:
             spooled = Spooled(gateway().spool, limit_mb * 2**20)
         except OSError as error:
@@ -124,6 +128,8 @@ def bound() -> None:
         most_mb = 2 * limits.max_upload_mb if request.endpoint == "verify.compare" else limits.max_upload_mb
     elif request.endpoint in _ARCHIVES:
         most_mb = limits.max_archive_mb
+    elif request.endpoint in _MODELS:
+        most_mb = limits.max_model_mb
     else:
         most_mb = limits.max_upload_mb * limits.max_photos_per_request
     request.max_content_length = most_mb * 2**20 + _FORM_FIELDS_BYTES

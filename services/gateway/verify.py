@@ -2,19 +2,22 @@
 
 import array
 import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from flask import request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, ValidationError
 
+from services import heads
 from services.broker.requests import Answer, Search
-from services.catalog import people
+from services.calibrated import Known
+from services.catalog import models, people
 from services.errors import InvalidRequest, NotFound, PhotoRefused, Rejection
 from services.gateway import answers, problems, thresholds, uploads
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 from services.gateway.search import Gallery, SearchQuery, admitted, gallery_of, timings, vector_of
-
-DEFAULT_FMR = 0.001
 
 resource = Resource("verify", "Are these the same person? Where are the faces?")
 
@@ -39,8 +42,23 @@ class VerifyOut(BaseModel):
     similarity: float
     same: bool
     threshold: float
-    fmr: float | None
+    decided_by: thresholds.By = Field(description="Who gave the threshold: the request, the calibration or the model.")
+    fmr: float | None = Field(
+        description="The share of other people's photos that are as similar, by the collection's calibration: to a person "
+        "with all their faces, or, of two photos, to one photo. Null without one."
+    )
+    probability: float | None = Field(
+        description="That it is one person, by the model's Siamese head; null without one. It decides nothing."
+    )
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How alike two are, and how likely they are one person where the model has a head that says so."""
+
+    similarity: float
+    probability: float | None
 
 
 class DetectedFace(BaseModel):
@@ -68,25 +86,29 @@ def compare(query: VerifyQuery) -> ResponseReturnValue:
     Of a photo with several faces the largest central one counts.
     """
     gallery = gallery_of(query.collection)
+    known: Known = "pairs"
+    held = models.head_of(gallery.model)
     if request.is_json:
         try:
             wanted = Faces.model_validate(request.get_json())
         except ValidationError as error:
             return problems.invalid(error)
-        similarity = _dot(vector_of(gallery, wanted.face_id_a), vector_of(gallery, wanted.face_id_b))
+        compared = _pair(vector_of(gallery, wanted.face_id_a), vector_of(gallery, wanted.face_id_b), held)
     elif person_id := request.form.get("person_id"):
-        similarity = _with_person(gallery, uploads.query_photo(), person_id)
+        compared, known = _with_person(gallery, uploads.query_photo(), person_id, held), "fmr"
     else:
         answer = _look(gallery, [uploads.query_photo("a"), uploads.query_photo("b")], model=gallery.model.digest)
-        similarity = _dot(_chosen(answer, 0, "a"), _chosen(answer, 1, "b"))
-    fmr = DEFAULT_FMR if query.fmr is None and query.threshold is None else query.fmr
-    table = gallery.model.details.get("thresholds", {})
-    threshold = thresholds.for_search(table, gallery.people, threshold=query.threshold, fmr=fmr)
+        compared = _pair(_chosen(answer, 0, "a"), _chosen(answer, 1, "b"), held)
+    similarity = compared.similarity
+    table, calibrated = gallery.model.details.get("thresholds", {}), gallery.calibrated
+    decision = thresholds.of_comparison(calibrated, table, known, threshold=query.threshold, fmr=query.fmr)
     return {
         "similarity": round(similarity, 6),
-        "same": similarity >= threshold,
-        "threshold": threshold,
-        "fmr": None,
+        "same": similarity >= decision.threshold,
+        "threshold": decision.threshold,
+        "decided_by": decision.by,
+        "fmr": None if calibrated is None else calibrated.fmr_of(similarity, known),
+        "probability": None if compared.probability is None else round(compared.probability, 6),
         "model": gallery.model.digest,
     }
 
@@ -120,7 +142,7 @@ def _look(gallery: Gallery, photos: list[bytes], *, model: str | None, mode: str
         )
 
 
-def _with_person(gallery: Gallery, photo: bytes, person_id: str) -> float:
+def _with_person(gallery: Gallery, photo: bytes, person_id: str, held: Mapping[str, Any] | None) -> Compared:
     """The person's score against the largest central face of *photo*, by the one definition of a score."""
     with gateway().catalog.reading() as session:
         person = people.by_public_id(session, collection_of(session, gallery.collection.name).id, person_id)
@@ -129,12 +151,13 @@ def _with_person(gallery: Gallery, photo: bytes, person_id: str) -> float:
         raise NotFound("enrolled face of person", person_id)
     answer = _look(gallery, [photo], model=gallery.model.digest)
     vector = _chosen(answer, 0, "photo")
-    asked = Search(gallery.collection.id, gallery.model.id, 1, person=person.id)
+    head = None if held is None else heads.for_searcher(held)
+    asked = Search(gallery.collection.id, gallery.model.id, 1, person=person.id, head=head)
     timeout_s = gateway().limits.search_timeout_s
     [hits] = gateway().asking.search([vector], asked, model=gallery.model.digest, timeout_s=timeout_s)["hits"]
     if not hits:
         raise NotFound("enrolled face of person", person_id)
-    return float(hits[0]["similarity"])
+    return Compared(float(hits[0]["similarity"]), hits[0].get("probability"))
 
 
 def _chosen(answer: Answer, place: int, field: str) -> str:
@@ -144,8 +167,10 @@ def _chosen(answer: Answer, place: int, field: str) -> str:
     return str(photo["faces"][photo["chosen"]]["vector"])
 
 
-def _dot(a: str, b: str) -> float:
+def _pair(a: str, b: str, held: Mapping[str, Any] | None) -> Compared:
+    """Two vectors, as base64 of float32."""
     first, second = array.array("f", base64.b64decode(a)), array.array("f", base64.b64decode(b))
     if len(first) != len(second):
         raise InvalidRequest("The two faces were embedded by different models.")
-    return max(-1.0, min(1.0, sum(x * y for x, y in zip(first, second, strict=True))))
+    similarity = max(-1.0, min(1.0, sum(x * y for x, y in zip(first, second, strict=True))))
+    return Compared(similarity, None if held is None else heads.read(held, len(first)).probability(first, second))

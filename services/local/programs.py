@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from services import installation
 from services.local import seaweedfs, valkey
 from services.local.instance import Instance
 from services.local.processes import Program
-from services.settings import BrokerSettings, CatalogSettings, Environment, PhotoStoreSettings
+from services.settings import BrokerSettings, CatalogSettings, Computing, Environment, PhotoStoreSettings
 
 _HANDED_ON = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV")
+_CHUNK_ON_GPU = 256
+"""Photos a message; a quarter to half a second of a GPU's work."""
 _NOT_FOR_CHILDREN = {"COLEGA_URL", "COLEGA_API_KEY"}
-_CELERY = ("-m", "celery", "-A", "workers.tasks.process:app", "worker", "-P", "prefork", "--loglevel=WARNING")
+_PREFORK = ("worker", "-P", "prefork", "--loglevel=WARNING")
 _QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
@@ -55,6 +58,9 @@ def environment(data: Path, instance: Instance, given: Given) -> dict[str, str]:
         ours["COLEGA_PHOTOS_ACCESS_KEY"], ours["COLEGA_PHOTOS_SECRET_KEY"] = access_key, secret_key
     if not given.broker:
         ours["COLEGA_BROKER_URL"] = valkey.url(instance.ports[valkey.PORT], instance.secret("broker_password"))
+    chosen = Environment.of_process(ours)
+    if _on_gpu(chosen.load(Computing)) and not chosen.names("chunk"):
+        ours["COLEGA_CHUNK"] = str(_CHUNK_ON_GPU)
     return ours
 
 
@@ -69,13 +75,29 @@ def searcher(environment: Mapping[str, str]) -> Program:
 
 
 def workers(environment: Mapping[str, str], data: Path, count: int) -> list[Program]:
-    """Those that answer searches, those that take photos in, and the one that keeps house."""
+    """Those that answer searches, those that take photos in, the one that keeps house, and the one that trains.
+
+    A GPU is for photos that are taken in by the hundred: one process with threads uses it, and a search's single photo is
+    seen sooner by a processor. COLEGA_DEVICE=cuda puts everything there, in one process each. The last worker uses what is left of the processor, on all cores; it loads nothing before there is something to compute.
+    """
     beat = ["-B", "-s", str(data / "beat")]
+    cores = str(len(os.sched_getaffinity(0)))
+    all_cores = {**environment, "OMP_NUM_THREADS": cores, "OPENBLAS_NUM_THREADS": cores}
+    computing = Environment.of_process(environment).load(Computing)
+    looking = {**environment, "COLEGA_DEVICE": "cpu"} if computing.device == "auto" else environment
     return [
-        _celery("interactive", ["interactive"], environment, count),
-        _celery("bulk", ["enrol", "bulk", "rebuild"], environment, count, nice=10),
+        _celery("interactive", ["interactive"], looking, 1 if computing.device == "cuda" else count),
+        _celery("bulk", ["enrol", "bulk", "rebuild"], environment, 1 if _on_gpu(computing) else count, nice=10),
         _celery("maintenance", ["maintenance"], environment, 1, *beat, nice=10),
+        _celery("training", ["training"], all_cores, 1, nice=19, app="workers.tasks.training:app"),
     ]
+
+
+def _on_gpu(computing: Computing) -> bool:
+    """Whether photos are taken in by a GPU here, as far as is seen without asking it."""
+    if computing.device == "auto":
+        return computing.variant == "auto" and installation.torch_may_use_a_gpu()
+    return computing.device == "cuda"
 
 
 def gateway(environment: Mapping[str, str], url: str) -> Program:
@@ -102,7 +124,14 @@ def health(url: str) -> dict[str, object] | None:
 
 
 def _celery(
-    name: str, queues: list[str], environment: Mapping[str, str], count: int, *more: str, nice: int = 0
+    name: str,
+    queues: list[str],
+    environment: Mapping[str, str],
+    count: int,
+    *more: str,
+    nice: int = 0,
+    app: str = "workers.tasks.process:app",
 ) -> Program:
-    command = [sys.executable, *_CELERY, *_QUIET, "-n", f"{name}@%h", "-Q", ",".join(queues), "-c", str(count), *more]
+    what = ["-n", f"{name}@%h", "-Q", ",".join(queues), "-c", str(count), *more]
+    command = [sys.executable, "-m", "celery", "-A", app, *_PREFORK, *_QUIET, *what]
     return Program(name, command, environment, nice=nice, end_within_s=15.0)

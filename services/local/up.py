@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from services import installation
 from services.errors import CannotStart
 from services.local import ports, programs, seaweedfs, valkey
 from services.local.instance import Instance
@@ -40,12 +41,13 @@ def run(data: Path, port: int | None, photos: Path | None, workers: int | None) 
         0, when it ended because somebody asked.
 
     Raises:
-        CannotStart: Another one uses *data*, a port is taken, or a part does not get ready; everything that was
-            started has been ended.
+        CannotStart: Another one uses *data*, a port is taken, what is installed cannot work, or a part does not get
+            ready; everything that was started has been ended.
         InvalidSettings: A ``COLEGA_`` setting cannot be used.
     """
     data = data.absolute()
     given = Given.by(Environment.of_process())
+    installation.check()
     _make(data)
     with Supervisor(data, _say) as supervisor:
         instance = Instance.read(data)

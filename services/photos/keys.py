@@ -8,7 +8,7 @@ import re
 from services.errors import InvalidRequest
 
 PHOTOS, CHIPS, THUMBNAILS, MODELS, ARCHIVES, CHECKS = "photos", "chips", "thumbnails", "models", "archives", "checks"
-SNAPSHOTS = "snapshots"
+SNAPSHOTS, REPORTS = "snapshots", "reports"
 """The first part of every name; each kind can be listed by it."""
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
@@ -42,6 +42,11 @@ def archive(job_id: str) -> str:
 def snapshots(collection: int, model: int) -> str:
     """What the names of all snapshots of a collection under a model begin with: ``snapshots/<collection>/<model>/``."""
     return _join(SNAPSHOTS, str(collection), str(model)) + "/"
+
+
+def report(job_id: str, file_name: str) -> str:
+    """One file that a computation has made to be looked at: ``reports/<job id>/<file>``."""
+    return _join(REPORTS, job_id, file_name)
 
 
 def _join(*parts: str) -> str:

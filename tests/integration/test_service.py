@@ -301,7 +301,8 @@ def test_a_manifest_brings_names_external_ids_and_attributes(
 def test_a_detector_that_was_brought_along_serves_new_collections(
     service: Running, examples: Path, shared: Path
 ) -> None:
-    added = service.colega("models", "add", str(shared / "models" / "yunet_2026may.onnx"), "--name", "yunet")
+    detector = str(shared / "models" / "yunet_2026may.onnx")
+    added = service.colega("models", "add", detector, "--name", "yunet", "--kind", "detector")
     assert added.returncode == 0, added.stderr
     gallery = service.collection()
 
@@ -320,7 +321,7 @@ def test_a_detector_that_was_brought_along_serves_new_collections(
 def test_a_file_that_is_no_detector_is_refused(service: Running, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model")
 
-    added = service.colega("models", "add", str(tmp_path / "model.onnx"), "--name", "nonsense")
+    added = service.colega("models", "add", str(tmp_path / "model.onnx"), "--name", "nonsense", "--kind", "detector")
 
     assert added.returncode == 2
     assert "not a YuNet detector" in added.stderr

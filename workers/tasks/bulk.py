@@ -6,10 +6,13 @@ from services.broker import names
 from services.errors import Unavailable
 from services.logs import logger
 from workers import admission, ingestion, unpacking
-from workers.tasks.process import app, here
+from workers.tasks.process import app, here, models_folder, unbounded_memory
 
 TIME_LIMIT_S = 40
 """A task that takes longer is killed with its child; the visibility timeout is above this."""
+
+CHECK_LIMIT_S = 900
+"""Of the check of a model: minutes for one of a hundred layers, on one core."""
 
 
 @app.task(
@@ -30,11 +33,15 @@ def ingest(self: Task, item_ids: list[int]) -> None:
         logger().warning("photos.put_back", items=len(item_ids), reason=error.type)
 
 
-@app.task(name=names.CHECK_MODEL, acks_late=True, ignore_result=True, time_limit=TIME_LIMIT_S)
+@app.task(name=names.CHECK_MODEL, acks_late=False, ignore_result=True, time_limit=CHECK_LIMIT_S)
 def check_model(model_id: int) -> None:
-    """See :func:`workers.admission.admit`."""
+    """See :func:`workers.admission.admit`. Acknowledged at once: trying a large model takes longer than a message is waited for.
+
+    Model files come from administrators and may be large, so the bound on memory, which is for photos, is off meanwhile.
+    """
     try:
-        admission.admit(model_id, here().tools.catalog, here().tools.store)
+        with unbounded_memory():
+            admission.admit(model_id, here().tools.catalog, here().tools.store, models_folder())
     except Unavailable as error:
         logger().warning("model.not_checked", reason=error.type)
 

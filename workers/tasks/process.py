@@ -6,22 +6,21 @@ only its own photo with it. Nothing heavy is loaded in the parent.
 
 import os
 import resource
-import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from celery import signals
 
+from services import installation
 from services.broker import names
 from services.broker.app import celery_app
 from services.broker.requests import Answering, Waking
 from services.broker.send import Queue
-from services.catalog import processes
 from services.catalog.engine import Catalog
 from services.errors import ColegaError
 from services.logs import configure, logger
@@ -37,14 +36,15 @@ from services.settings import (
     Retention,
 )
 from workers.ingestion import Tools
-from workers.models.registry import Registry
+from workers.models.registry import Registry, computing_by
+from workers.tasks import presence
 
 MODULES = ["workers.tasks.interactive", "workers.tasks.bulk", "workers.tasks.maintenance"]
-_BEAT_EVERY_S = 5.0
 
 environment = Environment.of_process()
 """This is the door of the process: settings are read here, once."""
 
+installation.check()
 broker_url = environment.load(BrokerSettings).broker_url.get_secret_value()
 app = celery_app(broker_url)
 app.conf.include = MODULES
@@ -78,11 +78,12 @@ def open_here(kind: str, passed: Callable[[str], None] | None = None) -> Here:
         catalog_settings.catalog_url.get_secret_value(), busy_s=catalog_settings.catalog_busy_s, pool_size=2
     )
     store = PhotoStore.of(environment.load(PhotoStoreSettings))
-    computing, limits = environment.load(Computing), environment.load(Limits)
+    ways, limits = computing_by(environment.load(Computing)), environment.load(Limits)
+    chunk = environment.load(Computing).chunk
     folder = models_folder()
-    registry = Registry(catalog, store, folder, variant=computing.variant, max_pixels=limits.max_pixels)
+    registry = Registry(catalog, store, folder, computing=ways, max_pixels=limits.max_pixels)
     tools = Tools(catalog, store, registry, Waking(broker_url), passed=passed or (lambda _: None))
-    return Here(tools, Answering(broker_url), Queue(broker_url), kind, environment.load(Retention), limits)
+    return Here(tools, Answering(broker_url), Queue(broker_url, chunk=chunk), kind, environment.load(Retention), limits)
 
 
 def models_folder() -> Path:
@@ -107,43 +108,41 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
         except ColegaError as error:
             logger().warning("model.not_loaded", reason=str(error))
         bound_memory(environment.load(Computing).worker_memory_mb)
-    threading.Thread(target=_beat, args=(_here,), daemon=True).start()
+    saying = (_here.tools.catalog, _name(_here), kind, _here.tools.models.described)
+    threading.Thread(target=presence.beat, args=saying, daemon=True).start()
 
 
 @signals.worker_process_shutdown.connect
 def _end(**_: Any) -> None:  # noqa: ANN401 - Celery's
     if _here is not None:
-        try:
-            with _here.tools.catalog.transaction() as session:
-                processes.gone(session, _name(_here))
-        except ColegaError:
-            pass  # It is forgotten when it was not seen for a while.
+        presence.leave(_here.tools.catalog, _name(_here))
+
+
+@contextmanager
+def unbounded_memory() -> Iterator[None]:
+    """Let this process take what the machine has; afterwards as much beyond what it has kept as before."""
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (hard, hard))
+    try:
+        yield
+    finally:
+        bound_memory(environment.load(Computing).worker_memory_mb)
 
 
 def bound_memory(more_mb: int) -> None:
-    """Let this process map at most *more_mb* beyond what it has now."""
-    pages = int(Path("/proc/self/statm").read_text("utf-8").split()[0])
-    limit = pages * resource.getpagesize() + more_mb * 2**20
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    """Let this process map at most *more_mb* beyond what it has now.
 
-
-def _beat(of: Here) -> None:
-    """Say every few seconds that this child runs, and with which models. A silent one is taken for gone."""
-    while True:
-        try:
-            with of.tools.catalog.transaction() as session:
-                processes.beat(
-                    session,
-                    _name(of),
-                    kind=of.kind,
-                    host=socket.gethostname(),
-                    pid=os.getpid(),
-                    details=of.tools.models.described(),
-                )
-        except ColegaError:
-            pass  # The catalog is away; whoever asks sees that by itself.
-        time.sleep(_BEAT_EVERY_S)
+    CUDA maps addresses by the hundred gigabyte, whenever it likes. Beside a GPU what counts is data, *more_mb* for each of the
+    threads that decode.
+    """
+    pages = [int(count) for count in Path("/proc/self/statm").read_text("utf-8").split()]
+    on_gpu = _here is not None and _here.tools.models.on_gpu
+    kind, now, threads = (
+        (resource.RLIMIT_DATA, pages[5], len(os.sched_getaffinity(0))) if on_gpu else (resource.RLIMIT_AS, pages[0], 1)
+    )
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (now * resource.getpagesize() + threads * more_mb * 2**20, hard))
 
 
 def _kind(argv: Sequence[str]) -> str:

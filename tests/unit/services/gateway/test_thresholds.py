@@ -1,15 +1,21 @@
 """The threshold of a search follows the size of its gallery."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.calibrated import Calibrated
 from services.errors import InvalidRequest
-from services.gateway.thresholds import for_pairs, for_search
+from services.gateway.thresholds import for_pairs, for_search, of_comparison, of_search
+from tests.unit.services.test_calibrated import CURVES, READ
 
 TABLE = {"fpir": {"0.05": [[10, 0.43, 0.1], [100, 0.52, 0.1], [420, 0.57, 0.1]]}, "fmr": {"0.001": 0.525}}
+FEW = Calibrated(
+    {**CURVES, "people": 12, "compared": 12, "strangers": 12, "fmr": CURVES["fmr"][:1], "pairs": [], "fpir": {}}
+)
 
 
 def test_between_the_sizes_of_the_table_it_goes_with_their_logarithm() -> None:
@@ -51,5 +57,43 @@ def test_the_more_are_compared_the_more_alike_they_must_be() -> None:
 
 
 def test_pairs_need_a_table_of_rates() -> None:
-    with pytest.raises(InvalidRequest, match="none"):
+    with pytest.raises(InvalidRequest, match="brings no thresholds"):
         for_pairs({}, 10, strangers=1, rate=0.001)
+
+
+def near(threshold: float) -> Any:
+    """*threshold*, as arithmetic has it."""
+    return pytest.approx(threshold)
+
+
+def test_a_search_decides_by_the_calibration_for_the_size_of_the_gallery() -> None:
+    assert of_search(READ, TABLE, 200) == (READ.at_fpir(0.05, 200).threshold, "calibration")
+    assert of_search(READ, TABLE, 400).threshold > of_search(READ, TABLE, 200).threshold
+    assert of_search(READ, TABLE, 200, fmr=0.01) == (near(0.4), "calibration")
+    assert of_search(None, TABLE, 100) == (near(0.52), "model")
+
+
+def test_a_calibration_of_too_few_people_leaves_what_was_not_asked_for_to_the_model() -> None:
+    assert of_search(FEW, TABLE, 100) == (near(0.52), "model")
+    assert of_comparison(FEW, TABLE, "pairs") == (0.525, "model")
+    with pytest.raises(InvalidRequest, match="not enough people"):
+        of_search(FEW, TABLE, 100, fpir=0.05)
+    with pytest.raises(InvalidRequest, match="not enough people"):
+        of_comparison(FEW, TABLE, "pairs", fmr=0.001)
+
+
+def test_what_is_given_counts_with_a_calibration_too() -> None:
+    assert of_search(READ, TABLE, 200, threshold=0.7) == (0.7, "request")
+    assert of_comparison(READ, TABLE, "fmr", threshold=0.7) == (0.7, "request")
+    for more in ({"threshold": 0.5, "fmr": 0.01}, {"fmr": 0.01, "fpir": 0.05}):
+        with pytest.raises(InvalidRequest, match="Give one"):
+            of_search(READ, TABLE, 200, **more)
+    with pytest.raises(InvalidRequest, match="Give one"):
+        of_comparison(READ, TABLE, "fmr", threshold=0.5, fmr=0.01)
+
+
+def test_a_photo_is_compared_with_a_person_otherwise_than_with_a_photo() -> None:
+    assert of_comparison(READ, TABLE, "fmr") == (near(0.5), "calibration")
+    assert of_comparison(READ, TABLE, "pairs") == (0.525, "model")  # 0.001 is not told there.
+    assert of_comparison(READ, TABLE, "pairs", fmr=0.01) == (near(0.41), "calibration")
+    assert of_comparison(None, TABLE, "pairs") == (0.525, "model")

@@ -10,6 +10,7 @@ from services.local.programs import Given
 from services.settings import (
     BrokerSettings,
     CatalogSettings,
+    Computing,
     Environment,
     GatewaySettings,
     Home,
@@ -82,15 +83,41 @@ def test_no_secret_is_seen_in_a_list_of_processes(instance: Instance, tmp_path: 
 
 
 def test_photos_are_taken_in_with_less_right_to_the_processor_than_searches(instance: Instance, tmp_path: Path) -> None:
-    """Bulk and maintenance step back; the interactive workers and the searcher do not."""
+    """Bulk and maintenance step back, training most; the interactive workers and the searcher do not."""
     environment = programs.environment(tmp_path, instance, NOTHING)
 
     nice = {program.name: program.nice for program in programs.workers(environment, tmp_path, 2)}
 
-    assert nice == {"interactive": 0, "bulk": 10, "maintenance": 10}
+    assert nice == {"interactive": 0, "bulk": 10, "maintenance": 10, "training": 19}
     assert programs.searcher(environment).nice == 0
 
 
 def test_a_gateway_that_is_not_there_is_not_well() -> None:
     """Nor one that answers something else."""
     assert programs.health(f"http://127.0.0.1:{ports.choose(['a'], {})['a']}") is None
+
+
+def test_a_gpu_takes_photos_in_by_one_process_with_large_messages(
+    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is good for is many at once; searches stay on the processor unless all is put on the GPU."""
+    monkeypatch.setenv("COLEGA_DEVICE", "cuda")
+
+    environment = programs.environment(tmp_path, instance, NOTHING)
+
+    processes = {p.name: p.argv[p.argv.index("-c") + 1] for p in programs.workers(environment, tmp_path, 4)}
+    assert processes == {"interactive": "1", "bulk": "1", "maintenance": "1", "training": "1"}
+    assert Environment.of_process(environment).load(Computing).chunk == 256
+
+
+def test_without_a_gpu_there_is_a_process_for_each_core(
+    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a chunk is small."""
+    monkeypatch.setenv("COLEGA_DEVICE", "cpu")
+
+    environment = programs.environment(tmp_path, instance, NOTHING)
+
+    processes = {p.name: p.argv[p.argv.index("-c") + 1] for p in programs.workers(environment, tmp_path, 4)}
+    assert (processes["interactive"], processes["bulk"]) == ("4", "4")
+    assert Environment.of_process(environment).load(Computing).chunk == 16

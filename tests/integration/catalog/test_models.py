@@ -1,0 +1,91 @@
+"""Models in the catalog, on both databases."""
+
+import pytest
+
+from services.catalog import models
+from services.catalog.engine import Catalog
+from services.catalog.schema import Collection, Model
+from services.errors import Conflict, LicenceNotAccepted
+
+UPLOAD = {"file": "net.onnx", "sha256": "5" * 64}
+
+
+def taken(catalog: Catalog, name: str, digest: str, licence: str = "MIT") -> Model:
+    with catalog.transaction() as session:
+        return models.take_in(session, kind=models.EMBEDDER, name=name, digest=digest, licence=licence, upload=UPLOAD)
+
+
+def admitted(catalog: Catalog, model: Model, digest: str) -> None:
+    with catalog.transaction() as session:
+        models.admit(
+            session,
+            models.by_id(session, model.id),
+            digest=digest,
+            dimension=128,
+            licence=model.licence,
+            details={"files": {"model.onnx": "0"}},
+        )
+
+
+def test_an_upload_stays_the_model_that_it_has_become(catalog: Catalog) -> None:
+    first = taken(catalog, "net", "a" * 64)
+    admitted(catalog, first, "b" * 64)
+
+    again = taken(catalog, "net", "a" * 64)
+
+    assert (again.id, again.state, again.digest) == (first.id, "candidate", "b" * 64)
+    with catalog.reading() as session:
+        assert models.files_of(session, "b" * 64) == {"model.onnx": "0"}
+        assert models.files_of(session, "c" * 64) is None
+
+
+def test_a_name_is_used_once_but_for_refused_models(catalog: Catalog) -> None:
+    first = taken(catalog, "net", "a" * 64)
+    with pytest.raises(Conflict, match="already"):
+        taken(catalog, "net", "c" * 64)
+    with catalog.transaction() as session:
+        models.set_state(session, models.by_id(session, first.id), "refused", error="It is no model.")
+
+    second = taken(catalog, "net", "c" * 64)
+
+    with catalog.reading() as session:
+        assert [model.id for model in models.all_of(session)] == [second.id]
+
+
+def test_the_same_content_is_not_two_models(catalog: Catalog) -> None:
+    first, second = taken(catalog, "one", "a" * 64), taken(catalog, "two", "c" * 64)
+    admitted(catalog, first, "b" * 64)
+
+    with pytest.raises(Conflict, match="It is the model one"):
+        admitted(catalog, second, "b" * 64)
+
+
+def test_an_acceptance_is_of_one_licence(catalog: Catalog) -> None:
+    """Under other terms it has to be accepted again."""
+    model = taken(catalog, "net", "a" * 64, "For research")
+    with catalog.transaction() as session:
+        row = models.by_id(session, model.id)
+        with pytest.raises(LicenceNotAccepted, match="For research"):
+            models.require_licence(row)
+        models.accept_licence(session, row, by="ana")
+        models.accept_licence(session, row, by="ben")
+
+    with catalog.transaction() as session:
+        row = models.by_id(session, model.id)
+        models.require_licence(row)
+        accepted = models.accepted(row)
+        assert accepted is not None
+        assert (accepted["by"], accepted["at"] > 1e9) == ("ana", True)
+        row.licence = "For research, not in space"
+        with pytest.raises(LicenceNotAccepted):
+            models.require_licence(row)
+
+
+def test_what_uses_a_model_is_told(catalog: Catalog) -> None:
+    model = taken(catalog, "net", "a" * 64)
+    with catalog.transaction() as session:
+        assert models.uses(session, model) == []
+        session.add(Collection(name="staff", model_id=model.id, live_models=[model.id], epoch="e"))
+
+    with catalog.reading() as session:
+        assert models.uses(session, model) == ["collection staff"]

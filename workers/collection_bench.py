@@ -1,0 +1,131 @@
+"""The workbench of a worker: a collection's faces and models, from catalog, photo store and registry."""
+
+import mimetypes
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.catalog import calibrations, models
+from services.catalog.engine import Catalog
+from services.catalog.schema import Collection, Model
+from services.errors import Conflict, NotFound
+from services.photos import keys
+from services.photos.store import OCTETS, PhotoStore
+from workers import collected, enrolled
+from workers.faces.detect import Detector
+from workers.galleries import Gallery
+from workers.models.bundle import Bundle
+from workers.models.registry import Registry, share
+from workers.workbench import Enrolled
+
+USABLE = {"candidate", "active", "retired"}
+"""States of a model that a worker has tried."""
+
+
+@dataclass
+class CollectionBench:
+    """See :class:`workers.workbench.Workbench`."""
+
+    catalog: Catalog
+    store: PhotoStore
+    models: Registry
+    collection: Collection
+    """Its row as it was when the computation began, not attached."""
+    job_id: str
+    """What files of the result are kept under."""
+    folder: Path
+    max_pixels: int
+    telling: Callable[[Mapping[str, Any]], None]
+    """Takes what :meth:`tell` is told, and raises Cancelled."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """Object keys of the files that were kept, by name."""
+
+    def bundle(self, model: str | None) -> Bundle:
+        """By name or id; None is the model that the collection is searched with."""
+        found = self._model(model)
+        bundle, head = self.models.bundle(found.digest), models.head_of(found)
+        if head is not None:  # Attached to the model since the bundle was written.
+            bundle.description = {**bundle.description, "head": dict(head)}
+        return bundle
+
+    def detector(self) -> Detector:
+        """The collection's."""
+        with self.catalog.reading() as session:
+            number = self.collection.detector_id
+            digest = None if number is None else models.by_id(session, number).digest
+        return self.models.detector(digest)
+
+    def gallery(self) -> Gallery:
+        """What the collection has enrolled."""
+        return collected.of_collection(self.catalog, self.store, self.collection.id, told=self._fetched)
+
+    def tell(self, progress: Mapping[str, Any]) -> None:
+        """To whoever watches the job."""
+        self.telling(progress)
+
+    def keep(self, name: str, path: Path) -> None:
+        """In the photo store."""
+        key = keys.report(self.job_id, name)
+        self.store.put(key, path, content_type=mimetypes.guess_type(name)[0] or OCTETS)
+        self.kept[name] = key
+
+    def register(self, bundle: Bundle) -> str:
+        """In store and catalog. A model that is there keeps its state and takes over what is new in the description."""
+        share(bundle, self.store)
+        with self.catalog.transaction() as session:
+            model = models.register(
+                session,
+                kind=models.EMBEDDER,
+                name=bundle.name,
+                digest=bundle.digest,
+                state="candidate",
+                dimension=bundle.dimension,
+                licence=bundle.licence,
+                details=dict(bundle.description),
+            )
+            models.describe(session, model, bundle.description)
+            return model.public_id
+
+    def enrolled(self, bundle: Bundle) -> Enrolled:
+        """The collection's vectors under that model."""
+        return enrolled.vectors_of(self.catalog, self.collection.id, self._number(bundle))
+
+    def calibrated(self, bundle: Bundle, enrolled: Enrolled, calibration: Mapping[str, Any]) -> None:
+        """In the catalog, at once: searches use it from now on."""
+        number = self._number(bundle)
+        with self.catalog.transaction() as session:
+            calibrations.keep(
+                session,
+                self.collection.id,
+                number,
+                sequence=enrolled.sequence,
+                people=len(np.unique(enrolled.people)),
+                faces=len(enrolled.people),
+                curves=calibration,
+            )
+
+    def _model(self, name: str | None) -> Model:
+        with self.catalog.reading() as session:
+            if name is not None:
+                found: Model | None = models.by_public_id(session, name)
+            elif self.collection.model_id is not None:
+                found = models.by_id(session, self.collection.model_id)
+            else:
+                found = models.active(session, models.EMBEDDER)
+        if found is None:
+            raise NotFound("model of collection", self.collection.name)
+        if found.kind != models.EMBEDDER or found.state not in USABLE:
+            raise Conflict(
+                f"Model {found.name} is a {found.state} {found.kind}; this needs an embedder that was tried."
+            )
+        return found
+
+    def _number(self, bundle: Bundle) -> int:
+        with self.catalog.reading() as session:
+            return models.by_digest(session, bundle.digest).id
+
+    def _fetched(self, done: int, total: int) -> None:
+        self.tell({"stage": "faces", "done": done, "total": total})

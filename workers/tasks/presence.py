@@ -1,0 +1,35 @@
+"""That a worker's child runs: said in the catalog every few seconds. A silent one is taken for gone."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from services.catalog import processes
+from services.catalog.engine import Catalog
+from services.errors import ColegaError
+
+_BEAT_EVERY_S = 5.0
+
+
+def beat(catalog: Catalog, name: str, kind: str, described: Callable[[], Mapping[str, Any]]) -> None:
+    """Say it until the process ends; *described* tells what there is to say beside."""
+    while True:
+        try:
+            with catalog.transaction() as session:
+                processes.beat(
+                    session, name, kind=kind, host=socket.gethostname(), pid=os.getpid(), details=described()
+                )
+        except ColegaError:
+            pass  # The catalog is away; whoever asks sees that by itself.
+        time.sleep(_BEAT_EVERY_S)
+
+
+def leave(catalog: Catalog, name: str) -> None:
+    """Say that the process ends."""
+    try:
+        with catalog.transaction() as session:
+            processes.gone(session, name)
+    except ColegaError:
+        pass  # It is forgotten when it was not seen for a while.
