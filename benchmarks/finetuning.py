@@ -9,35 +9,27 @@ are of the half that the training did not see, of at most 15 photos a person, in
 """
 
 import argparse
-import itertools
 import json
 import multiprocessing
-import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 import torch
-from numpy.typing import NDArray
 
+from benchmarks.finetuning_faces import VIEWS, WEIGHTS, make_views, prepare, read, weights_of
 from benchmarks.finetuning_variants import LISTS, VARIANTS
 from workers.evaluation import metrics, protocols
 from workers.evaluation.metrics import Labels
-from workers.faces.values import Chip, Vectors
-from workers.models import facenet_state
-from workers.models.facenet_graph import CROP_PX, Weights
+from workers.faces.values import Vectors
 from workers.training import datasets, networks, triplets
-from workers.training.augmentation import Variation
 from workers.training.datasets import Features, Rows
 from workers.training.networks import Facenet
 from workers.training.recipe import Recipe
 
-CHIPS, WEIGHTS, VIEWS = "chips.npz", "casia.safetensors", "views.npy"
 RATES = (1e-2, 1e-3, 1e-4)
 WAYS = 20
 KEPT_WAYS = (0.5, 0.75, 1.0)
@@ -46,64 +38,6 @@ _AT_ONCE = 256
 
 _BARE: Mapping[str, Any] = {"held_out": 0.0, "validate_every": 100_000, "patience": 0, "way": 1.0}
 """Of a variant that does not say otherwise: nobody is held out, so the last weights are judged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """Chips with the person each shows."""
-
-    chips: Sequence[Chip]
-    people: Labels
-
-
-def read(folder: Path, name: str, most: int | None = None) -> Set:
-    """A set of ``chips.npz``, or its first photos."""
-    with np.load(folder / CHIPS) as held:
-        jpeg, ends, people = held[f"{name}_jpeg"].tobytes(), held[f"{name}_ends"].tolist(), held[f"{name}_people"]
-    starts = [0, *ends[:-1]]
-    found = [Chip(jpeg[a:b], _NO_MAP, _NO_POINTS) for a, b in zip(starts, ends, strict=True)][:most]
-    return Set(found, people[: len(found)])
-
-
-_NO_MAP = np.zeros((2, 3))
-_NO_POINTS = np.zeros((5, 2), np.float32)
-
-
-def prepare(folder: Path) -> None:
-    """Write chips of ``lfw_dev`` and Georgia Tech, and casia-webface's weights as half floats, to *folder*."""
-    from benchmarks import chains  # noqa: PLC0415 - needs the detector, which runs elsewhere do not
-    from benchmarks import datasets as photos  # noqa: PLC0415
-    from workers.faces.detect import Mode  # noqa: PLC0415
-    from workers.faces.pipeline import FacePipeline  # noqa: PLC0415
-
-    model = chains.bundle()
-    pipeline = FacePipeline(chains.every_detector()["MTCNN"], model.embedder("fp32"), max_pixels=chains.MAX_PIXELS)
-    lfw, gt = photos.lfw(), photos.georgia_tech()
-    named = {"lfw": (lfw.photos, lfw.people), "gt": (gt, np.array([int(p.parent.name[1:]) for p in gt], np.int64))}
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, (paths, people) in named.items():
-        readings = [pipeline.read(path.read_bytes(), Mode.BALANCED) for path in paths]
-        jpegs = [r.face(chains.chosen(r)).chip.jpeg for r in readings if r.detections]
-        found = np.array([bool(r.detections) for r in readings])
-        arrays |= packed(name, jpegs, np.asarray(people)[found])
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / CHIPS, **arrays)  # type: ignore[arg-type]
-    state = facenet_state.state_of(model.weights())
-    halves = {name: array.astype(np.float16) for name, array in state.items()}
-    safetensors.numpy.save_file(halves, folder / WEIGHTS)
-
-
-def packed(name: str, jpegs: Sequence[bytes], people: Labels) -> dict[str, NDArray[Any]]:
-    """Chips as three arrays of an npz file."""
-    ends = np.cumsum([len(jpeg) for jpeg in jpegs])
-    blob = np.frombuffer(b"".join(jpegs), np.uint8)
-    return {f"{name}_jpeg": blob, f"{name}_ends": ends, f"{name}_people": people.astype(np.int64)}
-
-
-def weights_of(path: Path) -> Weights:
-    """Folded weights from a state dict of facenet-pytorch in any float type."""
-    state = safetensors.numpy.load_file(path)
-    return dict(facenet_state.network_of({name: array.astype(np.float32) for name, array in state.items()}).weights)
 
 
 def halves(people: Labels, seed: int) -> tuple[Rows, Rows]:
@@ -130,7 +64,7 @@ class Bench:
         self.device = networks.device_of(options.device)
         self.weights = weights_of(options.weights or options.folder / WEIGHTS)
         self.lfw, self.gt = (read(options.folder, name, options.most) for name in ("lfw", "gt"))
-        self.scratch = options.scratch
+        self.scratch, self.bundles = options.scratch, options.bundles
         self.views = np.load(options.scratch / VIEWS, mmap_mode="r")
         self.trials, self.steps = options.trials, options.steps
         self.held: dict[str, tuple[Features, Features]] = {}
@@ -203,6 +137,8 @@ class Bench:
                 "gt": figures(judge_gt.vectors(every), self.gt.people, self.trials),
                 "moved": moved,
             }
+        if self.bundles is not None:
+            self._keep(facenet, recipe, self.bundles / str(seed))
         return {
             "variant": name,
             "seed": seed,
@@ -217,6 +153,20 @@ class Bench:
             "features_s": round(prepared - began, 2),
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
         }
+
+    @staticmethod
+    def _keep(facenet: Facenet, recipe: Recipe, folder: Path) -> None:
+        """Write what was trained as a bundle, for other benchmarks to judge beside what is not."""
+        from workers.models import casia_webface, facenet_bundle  # noqa: PLC0415 - needs more than machines elsewhere have
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        facenet_bundle.write(
+            folder,
+            facenet.weights(),
+            name=f"{casia_webface.NAME}-tuned",
+            licence="Of casia-webface.",
+            provenance={"kind": "triplet", "recipe": recipe.as_json(), "learnt": f"half {recipe.seed} of lfw_dev"},
+        )
 
 
 def _slot(options: argparse.Namespace, slot: int, ends: float) -> None:
@@ -239,32 +189,6 @@ def _slot(options: argparse.Namespace, slot: int, ends: float) -> None:
             continue
         gain = {k: found["after"]["1"][k]["tmr@0.001"] - found["before"][k]["tmr@0.001"] for k in ("lfw", "gt")}
         print(f"{name:40} {seed} {gain['lfw']:+.2f} gt {gain['gt']:+.2f} {found['trained_s']} s", flush=True)
-
-
-def _some_views(job: tuple[Path, Path, int | None, int, int, int]) -> None:
-    folder, target, most, start, end, views = job
-    lfw, out = read(folder, "lfw", most), np.load(target, mmap_mode="r+")
-    for row in range(start, end):
-        for number in range(views):
-            out[number, row] = datasets.one_view(row, lfw.chips[row], number, 0, Variation())
-
-
-def make_views(options: argparse.Namespace) -> None:
-    """The views of all photos, once, for every process."""
-    options.scratch.mkdir(parents=True, exist_ok=True)
-    target = options.scratch / VIEWS
-    if target.is_file():
-        return
-    photos = len(read(options.folder, "lfw", options.most).people)
-    shape = (options.views, photos, CROP_PX, CROP_PX, 3)
-    scratch = target.with_name("part.npy")
-    np.lib.format.open_memmap(scratch, "w+", np.uint8, shape).flush()
-    count = os.cpu_count() or 1
-    bounds = np.linspace(0, photos, 4 * count + 1).astype(int).tolist()
-    jobs = [(options.folder, scratch, options.most, a, b, options.views) for a, b in itertools.pairwise(bounds)]
-    with multiprocessing.get_context("spawn").Pool(count) as pool:
-        pool.map(_some_views, jobs, chunksize=1)
-    scratch.rename(target)
 
 
 def keep_features(options: argparse.Namespace) -> None:
@@ -302,6 +226,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/finetuning"))
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--name", default="runs")
+    parser.add_argument("--bundles", type=Path, help="a folder for what was trained, by seed")
     parser.add_argument(
         "--variants", type=_named, default=list(VARIANTS), help="lists and variants; " + ", ".join(LISTS)
     )

@@ -56,6 +56,8 @@ def tables(runs: Sequence[Run]) -> str:
             chosen += [run for run in first if run["variant"] == "default on a CPU"]
         if chosen:
             lines += [f"{title}:", "", *_table(chosen, people=title.startswith("More")), ""]
+    ways = [run for run in first if run["recipe"]["way"] == 1 and ":" not in run["variant"]]
+    lines += ["How much of the way from the old weights to the new ones is kept:", "", *_ways(ways), ""]
     return "\n".join(lines)
 
 
@@ -67,7 +69,7 @@ def _said(runs: Sequence[Run]) -> str:
     return (
         f"Untouched on these halves, mean: TMR {means['tmr@0.001']:.2f}% at FMR 1e-3, {means['tmr@0.0001']:.2f}% at 1e-4, 20-way "
         f"{means['20-way']:.2f}%; on Georgia Tech {gt['tmr@0.001']:.2f}% at 1e-3. Differences in points, mean ± standard error. "
-        f"Seconds are those of the steps alone. Machines: {devices}."
+        f"Seconds are those of the steps alone, on a CPU on cores shared with other work. Machines: {devices}."
     )
 
 
@@ -93,8 +95,27 @@ def _table(runs: Iterable[Run], *, people: bool = False) -> list[str]:
     return lines
 
 
-def _gain(runs: Sequence[Run], of: str, key: str) -> str:
-    found = np.array([run["after"]["1"][of][key] - run["before"][of][key] for run in runs])
+def _ways(runs: Iterable[Run]) -> list[str]:
+    by_name: dict[str, list[Run]] = {}
+    for run in runs:
+        by_name.setdefault(run["variant"], []).append(run)
+    lines = [
+        "| variant | way | TMR at FMR 1e-3 | at 1e-4 | Georgia Tech at 1e-3 | 20-way % | 1 - cosine to the old vectors |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, mine in by_name.items():
+        for way in mine[0]["after"]:
+            gains = [
+                _gain(mine, *what, way) for what in (("lfw", "tmr@0.001"), ("lfw", "tmr@0.0001"), ("gt", "tmr@0.001"))
+            ]
+            ways = np.mean([run["after"][way]["lfw"]["20-way"] for run in mine])
+            moved = np.mean([run["after"][way]["moved"] for run in mine])
+            lines.append("| " + " | ".join([name, way, *gains, f"{ways:.2f}", f"{moved:.3f}"]) + " |")
+    return lines
+
+
+def _gain(runs: Sequence[Run], of: str, key: str, way: str = "1") -> str:
+    found = np.array([run["after"][way][of][key] - run["before"][of][key] for run in runs])
     error = f" ± {found.std(ddof=1) / np.sqrt(len(found)):.2f}" if len(found) > 1 else ""
     return f"{found.mean():+.2f}{error}"
 

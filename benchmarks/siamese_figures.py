@@ -6,8 +6,10 @@ Trains the heads here; reads the networks' judgements that ``python -m benchmark
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,11 @@ def main() -> None:
     parser.add_argument("--crops", type=Path, default=CARRY / "crops.npz", help="what benchmarks.siamese prepare wrote")
     parser.add_argument("--runs", type=Path, default=CARRY / "runs", help="what benchmarks.siamese scratch wrote")
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--finetuned", type=Path, help="folder of fine-tuned bundles, called 0, 1, …")
+    parser.add_argument(
+        "--finetuned",
+        type=Path,
+        help="folder of fine-tuned bundles called 0, 1, …, or of what benchmarks.finetuning run has written",
+    )
     wanted = parser.parse_args()
     sets, rows = faces(wanted.crops), list[machine.Row]()
     for name, title in SETS.items():
@@ -41,6 +47,7 @@ def main() -> None:
         }
         if wanted.finetuned is not None:
             found |= by_finetuned(sets[name], wanted.finetuned, wanted.seeds)
+            found |= by_finetuning_runs(wanted.finetuned, name, wanted.seeds)
         for who, judged in found.items():
             rows += _rows(f"{title}: {who}", judged)
     halves = (
@@ -48,6 +55,7 @@ def main() -> None:
     )
     notes = [halves, f"Figures in % are of the other half: {TRIALS:,} one-shot trials each, all pairs."]
     machine.finish(rows, wanted.json, machine=machine.describe(), notes=notes)
+    print(f"\n{compact({'rows': [asdict(row) for row in rows]})}")
 
 
 Judged = list[dict[str, float]]
@@ -114,6 +122,22 @@ def by_finetuned(held: Faces, folder: Path, seeds: int) -> dict[str, Judged]:
     return {"FaceNet fine-tuned": found} if found else {}
 
 
+def by_finetuning_runs(folder: Path, name: str, seeds: int) -> dict[str, Judged]:
+    """What :mod:`benchmarks.finetuning` has measured of its default recipes on the same halves; all 50 people of Georgia Tech."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for file in sorted(folder.glob("*.jsonl")):
+        for run in map(json.loads, file.read_text("utf-8").splitlines()):
+            if run["seed"] < seeds and str(run["variant"]).startswith("default") and "error" not in run:
+                after = run["after"][f"{run['recipe']['way']:g}"][name]
+                figures = {f"TMR at FMR {rate:g}": after[f"tmr@{rate:g}"] for rate in RATES}
+                kind = str(run["variant"]).removeprefix("default on ")
+                found.setdefault(f"FaceNet fine-tuned, on {kind}", {})[run["seed"]] = {
+                    "20-way": after["20-way"],
+                    **figures,
+                }
+    return {who: list(by_seed.values()) for who, by_seed in found.items()}
+
+
 def judged(scores: Scores, people: NDArray[np.int64]) -> dict[str, float]:
     """One-shot and verification figures in %, of a square of scores of all with all."""
     pairs = metrics.split(scores, people)
@@ -122,6 +146,26 @@ def judged(scores: Scores, people: NDArray[np.int64]) -> dict[str, float]:
         threshold = metrics.threshold_at(pairs.non_mated, rate)
         found[f"TMR at FMR {rate:g}"] = 100 * metrics.share_accepted(pairs.mated, threshold)
     return {**found, "EER": 100 * metrics.equal_error_rate(pairs), "AUC": 100 * metrics.area_under_roc(pairs)}
+
+
+def compact(document: Mapping[str, Any]) -> str:
+    """The tables of docs/evaluation.md, a set each: mean and spread in a cell."""
+    figures = [*(f"{ways}-way" for ways in WAYS), *(f"TMR at FMR {rate:g}" for rate in RATES), "EER", "AUC"]
+    values = {(row["case"], row["metric"]): row["value"] for row in document["rows"]}
+    parts: list[str] = []
+    for title in SETS.values():
+        lines = [f"| {title} | draws | " + " | ".join(figures) + " |", "| --- |" + " --- |" * (len(figures) + 1)]
+        for case in dict.fromkeys(case for case, _ in values if case.startswith(f"{title}: ")):
+            cells = [_cell(values.get((case, figure)), values.get((case, f"{figure}, spread"))) for figure in figures]
+            lines.append(
+                f"| {case.removeprefix(f'{title}: ')} | {values[case, 'seeds']:.0f} | " + " | ".join(cells) + " |"
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _cell(value: float | None, spread: float | None) -> str:
+    return "" if value is None else f"{value:.2f}" if spread is None else f"{value:.2f} ± {spread:.2f}"
 
 
 def _rows(case: str, found: Judged) -> Iterator[machine.Row]:

@@ -159,9 +159,9 @@ class Calibrated:
             nothing = dict.fromkeys(("threshold", "low", "high", "missed"))
             return row | nothing | {"sentence": f"{named}: {str(error).partition(': ')[2]}"}
         row |= {"threshold": round(at.threshold, 4), "low": at.low, "high": at.high, "missed": at.missed}
-        return row | {
-            "sentence": f"{named}, {self._cost(kind, at)} (from {at.threshold:.3f} on; {_percent(at.low)} to {_percent(at.high)} in other groups like this)."
-        }
+        done = "named" if kind == "fpir" else "accepted"
+        interval = f"{_percent(at.low)} to {_percent(at.high)} {done} in another group like this"
+        return row | {"sentence": f"{named}, {self._cost(kind, at)}: from {at.threshold:.3f} on ({interval})."}
 
     def _cost(self, kind: Literal["fmr", "fpir"], at: At) -> str:
         if at.missed is None:

@@ -90,7 +90,6 @@ def _embedding(wanted: Mapping[str, Any], bench: Workbench) -> dict[str, Any]:
             f"{100 * said['cosine']:.2f}% by the cosine."
             for figure, said in trained.figures.items()
         ),
-        f"Attach it: colega models attach {bundle.name} {HEAD}",
     ]
     base = {"name": bundle.name, "digest": bundle.digest}
     return {

@@ -2,7 +2,8 @@
 
 Beside facenet-pytorch 2.5.3 as its README uses it, with the same weights, on the same card, in the same process:
 ``python -m benchmarks.gpu_pipeline FOLDER``, with ``weights.safetensors`` (a state dict of InceptionResnetV1) and photos in
-``photos/KIND/``. Where there is no GPU it runs on the processor, to see that it runs.
+``photos/KIND/``. Where there is no GPU it runs on the processor, to see that it runs. ``python -m benchmarks.gpu_pipeline.page``
+writes what ``--json`` kept into docs/gpu.md.
 """
 
 import json
@@ -71,6 +72,7 @@ def card() -> dict[str, str]:
     """What computed."""
     cuda = torch.cuda.is_available()
     return {
+        "date": time.strftime("%Y-%m-%d"),
         "gpu": torch.cuda.get_device_name() if cuda else "none",
         "torch": torch.__version__,
         "cudnn": str(torch.backends.cudnn.version()) if cuda else "none",

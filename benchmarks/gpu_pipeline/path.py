@@ -5,6 +5,7 @@ import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -154,28 +155,34 @@ def without_memory(bench: Bench) -> Iterator[Row]:
         return
     crops = bench.repeated(512)
     expected = embedder(bench, "fp32").embed(crops)
-    total = torch.cuda.get_device_properties(0).total_memory
     for spare_mb in (1024, 384, 192):
         tight = embedder(bench, "fp32")
-        gc.collect()
-        torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + spare_mb * 2**20) / total)
-        found = tight.embed(crops)
+        with _spare(spare_mb):
+            found = tight.embed(crops)
         yield Row(f"{spare_mb} MB to spare", "faces at once", float(tight.batch))
         yield Row(f"{spare_mb} MB to spare", "1 - least cosine", 1 - least(found, expected))
         del tight
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    gc.collect()
-    torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 192 * 2**20) / total)
     detector = TorchMtcnn("cuda")
     photos = [
         np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for held in bench.photos.values() for data in held
     ][-64:]
-    found_there = detector.find_many(photos, Mode.BALANCED)
+    with _spare(192):
+        found_there = detector.find_many(photos, Mode.BALANCED)
     yield Row("192 MB to spare", "photos at once", float(detector.photos_at_once))
     yield Row("192 MB to spare", "faces found", float(sum(len(found) for found in found_there)))
-    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@contextmanager
+def _spare(spare_mb: int) -> Iterator[None]:
+    """Leave this process so much of the GPU beside what it has."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    whole = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + spare_mb * 2**20) / whole)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 def _over_and_over(photos: Sequence[bytes], count: int) -> list[bytes]:

@@ -103,6 +103,11 @@ def followed(client: Client, job: str) -> Document:
     return told
 
 
+def output_of(context: Context, kind: str, output: Path | None) -> Path:
+    """Where the results of a computation on this machine go."""
+    return (output or context.environment.load(Home).data / "results" / kind).absolute()
+
+
 def here(
     context: Context, kind: str, wanted: Mapping[str, Any], *, output: Path | None, collection: str | None
 ) -> Document:
@@ -112,7 +117,7 @@ def here(
         context: Where this machine keeps its files.
         kind: ``training``, ``evaluation``, ``calibration`` or ``quantisation``.
         wanted: What the verb takes.
-        output: Where results go; None: ``results/`` and the kind in the data folder. Of no meaning for a collection.
+        output: Where results go, see :func:`output_of`. Of no meaning for a collection.
         collection: Whose faces, by the catalog and the photo store of the service here; None: those in ``wanted``.
 
     Raises:
@@ -120,7 +125,7 @@ def here(
         typer.Exit: Ctrl-C; the same command goes on.
     """
     data = context.environment.load(Home).data.absolute()
-    request = {"kind": kind, "wanted": dict(wanted), "output": str((output or data / "results" / kind).absolute())}
+    request = {"kind": kind, "wanted": dict(wanted), "output": str(output_of(context, kind, output))}
     if collection is not None:
         request["collection"] = collection
     with tempfile.TemporaryFile("w+", encoding="utf-8") as answer:  # A pipe would be full while nobody reads it.

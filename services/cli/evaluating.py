@@ -172,8 +172,11 @@ def _show(told: Document) -> None:
     ways = sorted(told["models"][0]["n_way"], key=int)
     shots = [[one["name"], *(_percent(one["n_way"][way], 2) for way in ways)] for one in told["models"]]
     terminal.table(["one shot", *(f"{way}-way>" for way in ways)], shots)
-    for why in dict.fromkeys(told["models"][0].get("not_said", {}).values()):
-        terminal.say(f"Not said: {why}")
+    unsaid: dict[str, list[str]] = {}
+    for figure, why in told["models"][0].get("not_said", {}).items():
+        unsaid.setdefault(why, []).append(figure)
+    for why, figures in unsaid.items():
+        terminal.say(f"{', '.join(figures)}: {why}")
     for note in told.get("notes", []):
         terminal.say(note)
     if isinstance(told["files"], dict) and REPORT in told["files"]:

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from services.cli import terminal
-from services.cli.main import Context, Json, existing
+from services.cli.main import Collection, Context, Json, existing
 from services.errors import InvalidRequest
+
+_JOB = "job_"
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name or id.")]
 
@@ -18,15 +20,18 @@ def attach(
     context: typer.Context,
     model: Model,
     head: Annotated[
-        Path, typer.Argument(metavar="HEAD.json", help="As train --method siamese writes it, or its whole result.")
+        str,
+        typer.Argument(metavar="JOB|HEAD.json", help="The training's job; or the file that train --dataset wrote."),
     ],
+    collection: Collection = "default",
     as_json: Json = False,
 ) -> None:
     """Have a model judge pairs by a trained Siamese head: verify then says a probability, and search can rank by it.
 
     The head must be of this model: another one's says nothing of its vectors.
     """
-    _attached(context.obj, model, _head(existing(head)), as_json=as_json)
+    found = _of_job(context.obj, collection, head) if head.startswith(_JOB) else _head(existing(Path(head)))
+    _attached(context.obj, model, found, as_json=as_json)
 
 
 def detach(context: typer.Context, model: Model, as_json: Json = False) -> None:
@@ -52,6 +57,25 @@ def attach_result(context: Context, told: Mapping[str, Any]) -> None:
     with context.client() as client:
         changed = client.models.change(told["base"]["name"], "head", {"head": told["head"]})
     terminal.complain(f"{changed['name']} judges pairs by this head within a minute.")
+
+
+def next_step(told: Mapping[str, Any], output: Path) -> str:
+    """How to attach the head that a training ended with, by a worker or in the folder *output*."""
+    held = told["job"] if "job" in told else output / "head.json"
+    return f"Attach it: colega models attach {told['base']['name']} {held}"
+
+
+def _of_job(context: Context, collection: str, job: str) -> Mapping[str, Any]:
+    """The head that a training by a worker ended with.
+
+    Raises:
+        InvalidRequest: It has none.
+    """
+    with context.client(collection) as client:
+        result = client.jobs.show(job).get("result") or {}
+    if not isinstance(result.get("head"), Mapping):
+        raise InvalidRequest(f"{job} did not end with a Siamese head: it is no training of one, or has not ended.")
+    return dict(result["head"])
 
 
 def _head(path: Path) -> Mapping[str, Any]:

@@ -3,15 +3,14 @@
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from services import licences
-from services.cli import computing, heads, pulling, terminal
+from services.cli import computing, heads, model_table, pulling, terminal
 from services.cli.evaluating import Dataset, Local, NoWait, Whose, on_disk, one_source
 from services.cli.main import Context, Exit, Json, existing
 from services.cli.service import Document
@@ -48,7 +47,7 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
     """Every model: embedders and detectors."""
     with context.obj.client() as client:
         found = client.models.list()
-    _table(found, as_json=as_json)
+    model_table.table(found, as_json=as_json)
 
 
 def show(context: typer.Context, model: Model, as_json: Json = False) -> None:
@@ -58,8 +57,8 @@ def show(context: typer.Context, model: Model, as_json: Json = False) -> None:
     if as_json:
         terminal.document(found)
         return
-    _table([found], as_json=False)
-    terminal.say(f"licence: {_licence(found)}")
+    model_table.table([found], as_json=False)
+    terminal.say(f"licence: {model_table.licence(found)}")
     terminal.say(f"digest: {found['digest']}")
     details = found["details"]
     for name, value in details.get("provenance", {}).items():
@@ -67,10 +66,10 @@ def show(context: typer.Context, model: Model, as_json: Json = False) -> None:
     for name in ("crop", "normalisation"):
         if name in details:
             terminal.say(f"{name}: {', '.join(f'{key} {value}' for key, value in details[name].items())}")
-    terminal.say(f"int8: {_int8(found)}")
+    terminal.say(f"int8: {model_table.int8(found)}")
     if (int8 := found["int8"]) is not None and int8.get("why"):
         terminal.say(f"  {int8['why']}")
-    terminal.say(f"running: {_running(found) or 'nowhere'}")
+    terminal.say(f"running: {model_table.running(found) or 'nowhere'}")
     terminal.say(f"Siamese head: {heads.described(found['head'])}")
     terminal.say(f"used by: {', '.join(found['uses']) or 'nothing'}")
 
@@ -164,7 +163,7 @@ def quantize(
     if as_json:
         terminal.document(told)
     else:
-        terminal.say(f"{told['model']}: int8 {_int8(told)}")
+        terminal.say(f"{told['model']}: int8 {model_table.int8(told)}")
         if why := told["int8"].get("why"):
             terminal.say(why)
 
@@ -180,13 +179,13 @@ def activate(
     """Make a model what new collections use."""
     with context.obj.client() as client:
         body = {"accept_licence": accept_licence}
-        _table([client.models.change(model, "activate", body)], as_json=as_json)
+        model_table.table([client.models.change(model, "activate", body)], as_json=as_json)
 
 
 def retire(context: typer.Context, model: Model, as_json: Json = False) -> None:
     """Put a model aside; collections that use it go on doing so."""
     with context.obj.client() as client:
-        _table([client.models.change(model, "retire")], as_json=as_json)
+        model_table.table([client.models.change(model, "retire")], as_json=as_json)
 
 
 def prune(
@@ -223,7 +222,7 @@ def _added(context: Context, path: Path, form: Mapping[str, str], *, as_json: bo
         while model["state"] == "checking" and time.monotonic() < give_up_at:
             time.sleep(_POLL_S)
             model = client.models.show(model["id"])
-    _table([model], as_json=as_json)
+    model_table.table([model], as_json=as_json)
     if model["state"] == "refused":
         terminal.complain(f"colega: {model['error']}")
     if model["state"] == "checking":
@@ -235,7 +234,7 @@ def _added(context: Context, path: Path, form: Mapping[str, str], *, as_json: bo
     if not keep:
         path.unlink(missing_ok=True)
     if not as_json:
-        terminal.say(f"licence: {_licence(model)}")
+        terminal.say(f"licence: {model_table.licence(model)}")
 
 
 @contextmanager
@@ -266,49 +265,3 @@ def _text(path: Path) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{path} cannot be read as text: {error}.") from error
-
-
-def _table(found: Sequence[Document], *, as_json: bool) -> None:
-    if as_json:
-        terminal.document(list(found))
-        return
-    rows: list[list[Any]] = [
-        [m["name"], m["kind"], m["state"], m["dimension"], _int8(m), _running(m), _short(m), m["id"]] for m in found
-    ]
-    terminal.table(["model", "kind", "state", "dimension>", "int8", "running", "licence", "id"], rows)
-
-
-def _int8(model: Mapping[str, Any]) -> str:
-    """What int8 costs, in a word: its cosine to fp32 in the mean and on the worst face."""
-    told = model.get("int8")
-    if told is None:
-        return ""
-    return (
-        "left out"
-        if not told["files"]
-        else f"{told['loss']['mean']:.4f} (worst {told['loss']['least']:.4f})"
-        if "loss" in told
-        else "yes"
-    )
-
-
-def _running(model: Document) -> str:
-    """The variants that processes have open, with how they agree with the reference."""
-    told = model.get("running", {}).items()
-    return ", ".join(f"{name} ({of['agreement']:.4f}, {of['processes']} processes)" for name, of in told)
-
-
-def _short(model: Document) -> str:
-    """A licence as a list has room for it, with a mark where it is still to be accepted."""
-    stated = model["licence"] or licences.NOT_STATED
-    to_accept = not model["permissive"] and model["accepted"] is None
-    return f"{stated[:40]}{'…' if len(stated) > 40 else ''}{' (to be accepted)' if to_accept else ''}"
-
-
-def _licence(model: Document) -> str:
-    stated = model["licence"] or licences.NOT_STATED
-    if model["permissive"]:
-        return stated
-    if model["accepted"] is not None:
-        return f"{stated} (accepted by {model['accepted']['by']}, {model['accepted']['at'][:10]})"
-    return f"{stated} (not plainly permissive: activate it with --accept-licence)"

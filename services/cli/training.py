@@ -102,6 +102,8 @@ def train(
         terminal.document(told)
     else:
         _show(told)
+        if told.get("head") and not attach:
+            terminal.say(heads.next_step(told, computing.output_of(context.obj, "training", output)))
 
 
 def _recipe(given: list[str]) -> dict[str, Any]:

@@ -146,7 +146,9 @@ class ModelOut(BaseModel):
     licence: str
     permissive: bool = Field(description="The licence is plainly permissive; another one has to be accepted.")
     accepted: dict[str, Any] | None = Field(description="Who has accepted the licence, and when.")
-    int8: dict[str, Any] | None = Field(description="What 8 bits cost: cosine to fp32, TMR where it was measured; or why not.")
+    int8: dict[str, Any] | None = Field(
+        description="What 8 bits cost: cosine to fp32, TMR where it was measured; or why not."
+    )
     head: dict[str, Any] | None = Field(
         description="What its Siamese head was trained on, for which verify says a probability; null without one."
     )

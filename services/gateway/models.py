@@ -192,7 +192,9 @@ def attach_head(path: ModelPath, body: HeadIn) -> ResponseReturnValue:
         if held is not None:
             heads.read(held, model.dimension)
             if held["trained_on"].get("model", model.digest) != model.digest:
-                raise Conflict(f"The head was trained on another model than {model.name}; it says nothing of its vectors.")
+                raise Conflict(
+                    f"The head was trained on another model than {model.name}; it says nothing of its vectors."
+                )
         models.attach_head(session, model, held)
         return answers.model_out(model)
 

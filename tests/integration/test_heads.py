@@ -119,4 +119,28 @@ def test_a_file_without_a_head_is_refused_by_name(service: Running, tmp_path: Pa
     done = service.colega("models", "attach", "casia-webface", str(tmp_path / "other.json"))
 
     assert done.returncode == 2
-    assert "other.json has no Siamese head" in done.stderr
+    assert "other.json has no Siamese head" in " ".join(done.stderr.split())
+
+
+def test_a_head_trained_on_a_collection_is_attached_and_can_be_evaluated(
+    service: Running, gallery: str, shared: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    for number in range(1, 9):
+        (tmp_path / "people" / f"s{number}").mkdir(parents=True)
+        for photo in sorted((shared / "data" / "georgia_tech" / "cropped" / f"s{number}").glob("*.jpg"))[:3]:
+            (tmp_path / "people" / f"s{number}" / photo.name).write_bytes(photo.read_bytes())
+    imported = service.colega("import", str(tmp_path / "people"), collection=gallery)
+    assert imported.returncode == 0, imported.stderr
+
+    done = service.colega("train", "--method", "siamese", "--collection", gallery, "--attach", "--json")
+    shown = service.client().models.show("casia-webface")
+    evaluated = service.colega("evaluate", "--collection", gallery, "--json")
+    service.colega("models", "detach", "casia-webface")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["held_out"]["AUC"]["head"] > 0.9
+    assert shown["head"]["faces"]["people"] == 8
+    assert shown["head"]["model"] == shown["digest"]
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert [model["kind"] for model in json.loads(evaluated.stdout)["models"]] == ["cosine", "siamese-head"]

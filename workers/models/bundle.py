@@ -132,7 +132,7 @@ class Bundle:
                 return embedder
             seen.append(
                 f"The {way.variant} variant of {self.name} agrees with its reference to {embedder.agreement:.5f} on this "
-                f"machine ({way.runtime}); {LEAST_AGREEMENT[way.variant]} is needed."
+                f"machine ({way.runtime}); {LEAST_AGREEMENT[way.variant]} is needed. COLEGA_VARIANT=auto takes one that does."
             )
             del embedder
         raise InvalidModel(seen[-1] if seen else f"{self.name} cannot be computed on this machine.")

@@ -59,8 +59,9 @@ def module(weights: Weights) -> nn.Module:
 class Folded(nn.Module):
     """InceptionResnetV1 for inference: batch norms and residual scales are in the convolutions, rectifiers beside them.
 
-    It takes what the module takes, in any float type, and computes in that; the mean over the last map, the last product
-    and the norm are float32. On a GPU a convolution, its bias, the residual and the rectifier are one call of cuDNN.
+    It takes what the module takes and computes in float32 or in the type of :meth:`in_type`; the mean over the last map, the
+    last product and the norm are float32. On a GPU a convolution, its bias, the residual and the rectifier are one call of
+    cuDNN.
 
     Args:
         network: As :func:`module` gives it; its layers are taken over.
@@ -75,11 +76,15 @@ class Folded(nn.Module):
         self.last = nn.Linear(network.last_linear.in_features, network.last_linear.out_features)
         self.last.weight.data = network.last_linear.weight.data * scale[:, None]
         self.last.bias.data = offset
+        self._type = torch.float32
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """(n, 3, 160, 160) to (n, 512) float32 of norm 1."""
-        features = self.body(crops).float().mean((2, 3))
-        return functional.normalize(self.last(features), dim=1)
+        first, *rest = self.body
+        maps = first(crops.to(first.weight.dtype)).to(self._type)
+        for part in rest:
+            maps = part(maps)
+        return functional.normalize(self.last(maps.float().mean((2, 3))), dim=1)
 
     def apart(self) -> None:
         """From now on call convolution, residual and rectifier one by one, on a GPU too."""
@@ -88,8 +93,9 @@ class Folded(nn.Module):
                 part.at_once = False
 
     def in_type(self, dtype: torch.dtype) -> "Folded":
-        """The same with convolutions in *dtype*."""
-        self.body.to(dtype)
+        """The same with convolutions in *dtype*; before bfloat16 the first stays in float32, for pixels have as many bits."""
+        self._type = dtype
+        self.body[1 if dtype == torch.bfloat16 else 0 :].to(dtype)
         return self
 
 

@@ -82,7 +82,6 @@ class Direct:
 
     def __init__(self, network: Any, precision: Precision, device: str) -> None:  # noqa: ANN401 - A module of torch's.
         self._network = network
-        self._type = _TYPES[precision]
         self._may_round = precision == "tf32"
         self.device = torch.device(device)
 
@@ -103,7 +102,7 @@ class Direct:
         tries = tries and self.device.type == "cuda"
         with torch.backends.cudnn.flags(enabled=True, benchmark=tries, allow_tf32=self._may_round):
             standardised = (pixels.permute(0, 3, 1, 2).float() - SUBTRACT) / DIVIDE
-            return cast("torch.Tensor", self._network(standardised.to(self._type)))
+            return cast("torch.Tensor", self._network(standardised))
 
 
 class Replayed:

@@ -114,7 +114,7 @@ def test_each_target_is_told_with_its_cost() -> None:
     )
     assert (
         lines[3]
-        == "At 10% strangers named, 5% of known people go unnamed (from 0.500 on; 6% to 15% in other groups like this)."
+        == "At 10% strangers named, 5% of known people go unnamed: from 0.500 on (6% to 15% named in another group like this)."
     )
     assert [row["people"] for row in READ.told(300)] == [300, 300, 300, None, None, None]
     assert "the cost cannot be told" not in " ".join(lines)

@@ -14,6 +14,7 @@ from workers.faces.batching import NoRoom
 from workers.faces.crops import StretchedBox
 from workers.faces.embed import Crops, Embedder
 from workers.faces.values import Vectors
+from workers.models.bundle import Bundle
 
 torch = installed.required()
 
@@ -41,6 +42,8 @@ class Card:
         self.breaks = False
         self.stream, self.recording, self.tried = "outside", False, list[bool]()
         self.pools: list[Any] = []
+        self.again: Callable[[], object] = lambda: None
+        """What was recorded last."""
         self.recorded = list[int]()
         self.directly = list[int]()
 
@@ -68,7 +71,7 @@ class Card:
             self._ended()
             raise
         self._ended()
-        graph.card = self
+        graph.replay = self.again
 
     def _ended(self) -> None:
         self.recording = False
@@ -87,14 +90,9 @@ class Card:
 
 
 class Graph:
-    """``torch.cuda.CUDAGraph``; what it does when it is replayed is told by :class:`Told`."""
+    """``torch.cuda.CUDAGraph``."""
 
-    card: Card
-    again: Callable[[], None]
-
-    def replay(self) -> None:
-        """Compute again what was recorded."""
-        self.again()
+    replay: Callable[[], object]
 
 
 class Told(Direct):
@@ -107,11 +105,9 @@ class Told(Direct):
     def vectors(self, pixels: Any, *, tries: bool = True) -> Any:
         """See :meth:`Direct.vectors`."""
         recording = self._card.recording
-        if not recording and not torch.is_inference_mode_enabled():
-            raise AssertionError("gradients are kept")
         found = super().vectors(pixels, tries=tries)
         if recording:
-            Graph.again = staticmethod(lambda: found.copy_(super(Told, self).vectors(pixels)))  # type: ignore[assignment]
+            self._card.again = lambda: found.copy_(Direct.vectors(self, pixels))
         else:
             self._card.directly.append(len(pixels))
         return found
@@ -121,14 +117,13 @@ class Told(Direct):
 def card(monkeypatch: pytest.MonkeyPatch) -> Card:
     """In the place of torch's CUDA."""
     made = Card()
-    zeros = torch.zeros
     stream = type("Stream", (), {"wait_stream": lambda *_: None})
 
     def set_stream(_: object) -> None:
         made.stream = "outside"
 
     for name, part in {
-        "graph_pool_handle": lambda: object(),
+        "graph_pool_handle": object,
         "CUDAGraph": Graph,
         "graph": made.graph,
         "Stream": stream,
@@ -141,7 +136,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Card:
         "empty_cache": made.empty_cache,
     }.items():
         monkeypatch.setattr(torch.cuda, name, part)
-    monkeypatch.setattr(torch, "zeros", lambda *given, pin_memory=False, **named: zeros(*given, **named))  # noqa: ARG005
+    _without(monkeypatch, "pin_memory")
     monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", made.end, raising=False)
     monkeypatch.setattr(torch._C, "_cuda_releasePool", lambda *_: None, raising=False)
     return made
@@ -229,32 +224,32 @@ def test_tensors_of_a_failed_attempt_are_free_before_memory_is_given_back(
     assert not card.pools
 
 
+@pytest.mark.slow
 def test_a_precision_that_a_gpu_lacks_is_not_taken_for_a_full_memory(
-    card: Card, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """cuDNN says of a type that it has no engine for what it says of a full memory; one face is never too many."""
+    """What cuDNN says of a full memory it says of a type that it lacks, too; one face is never too many."""
 
-    class Lacking(torch.nn.Module):  # type: ignore[misc]
-        def in_type(self, _: object) -> "Lacking":
-            return self
+    def lacking(*_: object) -> None:
+        raise RuntimeError(GET)
 
-        def to(self, **_: object) -> "Lacking":  # type: ignore[override]
-            return self
-
-        def apart(self) -> None:
-            pass
-
-        def forward(self, _: object) -> object:
-            raise RuntimeError(GET)
-
-    zeros = torch.zeros
-    monkeypatch.setattr(torch, "zeros", lambda *given, device=None, **named: zeros(*given, **named))  # noqa: ARG005
-    monkeypatch.setattr(torch_session, "module", lambda _: None)
-    monkeypatch.setattr(torch_session, "Folded", lambda _: Lacking())
+    _without(monkeypatch, "device")
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: module)
+    monkeypatch.setattr(torch.nn.functional, "conv2d", lacking)
 
     with pytest.raises(CannotStart, match=r"bf16: GET was.*COLEGA_VARIANT=auto"):
-        torch_session.folded({}, "bf16", "cuda")
-    assert not card.recorded
+        torch_session.folded(bundle.weights(), "bf16", "cuda")
+
+
+def _without(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let ``torch.zeros`` pass over an argument that only makes sense with a GPU."""
+    zeros = torch.zeros
+
+    def made(*given: object, **named: object) -> object:
+        named.pop(name, None)
+        return zeros(*given, **named)
+
+    monkeypatch.setattr(torch, "zeros", made)
 
 
 def _crops(count: int) -> Crops:

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from services.errors import CannotStart, DeviceFull
+from services.errors import CannotStart, DeviceFull, InvalidModel
 from tests import torch as installed
 from workers.faces.crops import StretchedBox
 from workers.faces.embed import Crops, Embedder
 from workers.faces.values import Vectors
+from workers.models import bundle as bundles
+from workers.models import runtimes
 from workers.models.bundle import LEAST_AGREEMENT, Bundle
 from workers.models.runtimes import Computing
 
@@ -51,11 +53,40 @@ def test_half_precision_agrees_as_much_as_a_variant_must(bundle: Bundle) -> None
     assert _least(found, reference) >= LEAST_AGREEMENT["bf16"]
 
 
+def test_pixels_are_not_rounded_to_bfloat16(bundle: Bundle) -> None:
+    """It would lose more: four times as much with VGGFace2's weights (docs/gpu.md), a third with these."""
+    crops, reference = bundle.reference()
+    rounded = torch_session.folded(bundle.weights(), "bf16", "cpu")
+    rounded.body[0].to(torch.bfloat16)
+
+    kept = torch_session.network(bundle.weights(), precision="bf16", device="cpu")(crops)
+
+    lost = torch_session.Direct(rounded, "bf16", "cpu").run(crops)
+    assert _least(kept, reference) > _least(lost, reference)
+
+
 def test_a_bundle_opens_in_torch_where_that_is_asked_for(bundle: Bundle) -> None:
     embedder = bundle.embedder(computing=Computing(runtime="torch"))
 
     assert (embedder.runtime, embedder.device, embedder.variant) == ("torch", "cpu", "fp32")
     assert embedder.agreement > 0.9999
+
+
+def test_half_precision_that_agrees_too_little_is_refused_with_a_sentence(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "LEAST_AGREEMENT", {**LEAST_AGREEMENT, "bf16": 1.0})
+
+    with pytest.raises(InvalidModel, match=r"bf16 variant.*agrees.* to 0\.9999.*1\.0 is needed.*COLEGA_VARIANT=auto"):
+        bundle.embedder("bf16", Computing(runtime="torch"))
+
+
+def test_on_a_gpu_fp16_is_tried_before_bf16(monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    found = runtimes.ways(Computing(device="cuda", runtime="torch"), lambda _: [], bundles.network, bundle.weights)
+
+    assert [way.variant for way in found] == ["fp16", "bf16", "fp32"]
 
 
 def test_the_network_is_facenet_pytorchs_own(bundle: Bundle) -> None:

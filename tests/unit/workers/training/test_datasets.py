@@ -103,7 +103,7 @@ def test_whoever_watches_can_end_it_and_no_half_file_counts(bundle: Bundle, tmp_
     class Unwanted(Exception):
         pass
 
-    def no(done: int, total: int) -> None:
+    def no(_done: int, _total: int) -> None:
         raise Unwanted
 
     chips, _ = photos(bundle, [2])

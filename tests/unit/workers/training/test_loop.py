@@ -25,7 +25,8 @@ class Line:
 
     def __init__(self, *, fails_at: int | None = None, figures: list[float] | None = None) -> None:
         self.slope, self.offset = (torch.nn.Parameter(torch.zeros(())) for _ in range(2))
-        self.fails_at, self.figures, self.seen = fails_at, figures, []
+        self.fails_at, self.figures = fails_at, figures
+        self.seen: list[int] = []
 
     def parameters(self) -> Mapping[str, Any]:
         return {"slope": self.slope, "offset": self.offset}
@@ -58,7 +59,7 @@ def test_it_learns_and_says_how_far_it_is() -> None:
 
     course = loop.run(line, Pace(steps=200, rate=0.1, validate_every=50), None, told.append)
 
-    assert line.at() == (pytest.approx(2, abs=0.1), pytest.approx(1, abs=0.1))
+    assert line.at() == pytest.approx((2, 1), abs=0.1)
     assert (course.ended, course.step) == ("steps", 200)
     assert course.best > course.before
     assert told[-1].keys() >= {"stage", "step", "steps", "eta_s", "loss", "points", "validation"}
@@ -192,7 +193,7 @@ def test_whoever_watches_can_end_it(tmp_path: Path) -> None:
     class Unwanted(ColegaError):
         pass
 
-    def no(told: Mapping[str, Any]) -> None:
+    def no(_: Mapping[str, Any]) -> None:
         raise Unwanted
 
     with pytest.raises(Unwanted):

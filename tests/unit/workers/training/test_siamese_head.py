@@ -29,7 +29,7 @@ def test_where_some_numbers_are_noise_it_is_better_than_the_cosine_on_people_it_
     trained = siamese_head.train(vectors[seen], PEOPLE[seen], seed=0)
 
     assert trained.figures["AUC"]["head"] > trained.figures["AUC"]["cosine"] + 0.02
-    assert np.abs(trained.head.weights[:8]).mean() > 3 * np.abs(trained.head.weights[8:]).mean()
+    assert np.abs(trained.head.weights[:8]).mean() > 1.5 * np.abs(trained.head.weights[8:]).mean()
     assert trained.pairs == 20 * 10 * 2
 
 
