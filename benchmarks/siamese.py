@@ -28,7 +28,7 @@ from workers.evaluation import protocols
 from workers.evaluation.pairing import Photos
 from workers.training.siamese_pairs import Batch, Pairs
 
-CARRY = Path(__file__).resolve().parents[1] / ".carry" / "siamese"
+KEPT = Path(__file__).parent / "results" / "siamese"
 CROP_PX = 160
 WAYS = (4, 10, 20)
 TRIALS = 20_000
@@ -95,8 +95,8 @@ def main() -> None:
     """The command."""
     parser = machine.parser(__doc__)
     parser.add_argument("--part", choices=["prepare", "scratch"], required=True)
-    parser.add_argument("--crops", type=Path, default=CARRY / "crops.npz", help="what prepare wrote")
-    parser.add_argument("--runs", type=Path, default=CARRY / "runs", help="where scratch writes")
+    parser.add_argument("--crops", type=Path, default=KEPT / "crops.npz", help="what prepare wrote")
+    parser.add_argument("--runs", type=Path, default=KEPT / "runs", help="where scratch writes")
     parser.add_argument("--budget-s", type=float, default=1e9, help="begin no training after this")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
     parser.add_argument("--sets", nargs="+", default=["gt", "lfw", "gt+lfw"])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import machine
-from benchmarks.siamese import CARRY, SEEDS, TRIALS, WAYS, Faces, Scores, faces, n_way, training_people
+from benchmarks.siamese import KEPT, SEEDS, TRIALS, WAYS, Faces, Scores, faces, n_way, training_people
 from workers.evaluation import metrics
 from workers.models.bundle import Bundle
 from workers.models.heads import Head
@@ -29,8 +29,8 @@ SETS = {"gt": "Georgia Tech", "lfw": "lfw_dev"}
 def main() -> None:
     """Train the heads, judge everything on the people that it has not seen, and print it side by side."""
     parser = machine.parser(__doc__)
-    parser.add_argument("--crops", type=Path, default=CARRY / "crops.npz", help="what benchmarks.siamese prepare wrote")
-    parser.add_argument("--runs", type=Path, default=CARRY / "runs", help="what benchmarks.siamese scratch wrote")
+    parser.add_argument("--crops", type=Path, default=KEPT / "crops.npz", help="what benchmarks.siamese prepare wrote")
+    parser.add_argument("--runs", type=Path, default=KEPT / "runs", help="what benchmarks.siamese scratch wrote")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument(
         "--finetuned",
