@@ -73,13 +73,16 @@ class CollectionBench:
         self.kept[name] = key
 
     def register(self, bundle: Bundle) -> str:
-        """In store and catalog. A model that is there keeps its state and takes over what is new in the description."""
+        """In store and catalog. A model that is there keeps its state and takes over what is new in the description.
+
+        The catalog's name is what a model is called by: a second one of that name gets a number behind it.
+        """
         share(bundle, self.store)
         with self.catalog.transaction() as session:
             model = models.register(
                 session,
                 kind=models.EMBEDDER,
-                name=bundle.name,
+                name=models.free_name(session, bundle.name, bundle.digest),
                 digest=bundle.digest,
                 state="candidate",
                 dimension=bundle.dimension,

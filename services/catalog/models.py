@@ -1,5 +1,6 @@
 """Models as data: embedders and detectors, by content digest, and which collections use them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,6 +88,24 @@ def admit(
     model.digest, model.dimension, model.licence, model.state = digest, dimension, licence, "candidate"
     model.details = dict(details)
     session.flush()
+
+
+def free_name(session: Session, name: str, digest: str) -> str:
+    """*name*, with a number behind it where another model than that of *digest* is called so."""
+    taken = set(session.scalars(select(Model.name).where(Model.digest != digest)))
+    numbered = (name if number == 1 else f"{name[:60]}-{number}" for number in itertools.count(1))
+    return next(free for free in numbered if free not in taken)
+
+
+def not_taken(session: Session, name: str) -> None:
+    """See that no model is called *name*.
+
+    Raises:
+        Conflict: One is.
+    """
+    taken = session.scalar(select(Model).where(Model.name == name).order_by(Model.id))
+    if taken is not None:
+        raise Conflict(f"There is a model {name} already ({taken.public_id}, {taken.state}). Choose another name.")
 
 
 def by_digest(session: Session, digest: str) -> Model:

@@ -95,6 +95,9 @@ class EvaluationPage(BaseModel):
 @resource.door("post", "/trainings", "train", responses={202: answers.JobRef})
 def train(query: InCollection, body: TrainingIn) -> ResponseReturnValue:
     """Train on a collection's faces. The job ends with a candidate model and its figures."""
+    if body.name is not None:
+        with gateway().catalog.reading() as session:
+            models.not_taken(session, body.name)
     return _taken(computations.TRAINING, query, body, [body.base])
 
 

@@ -75,11 +75,12 @@ def test_a_request_that_cannot_be_computed_is_refused_at_once(service: Running, 
             http.post("/v1/evaluations", json={"pairs": "/etc/passwd"}),
             http.post("/v1/trainings", json={"method": "magic"}),
             http.post("/v1/trainings", json={"method": "triplet", "network": "scratch"}),
+            http.post("/v1/trainings", json={"method": "triplet", "name": "casia-webface"}),
             http.post("/v1/calibrations", json={"collection": "nobody's"}),
             http.get("/v1/evaluations/eva_0/report"),
         ]
 
-    assert [answer.status_code for answer in answers] == [404, 422, 422, 422, 404, 404]
+    assert [answer.status_code for answer in answers] == [404, 422, 422, 422, 409, 404, 404]
 
 
 def test_the_same_request_under_one_key_is_computed_once(service: Running, gallery: str) -> None:

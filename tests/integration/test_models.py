@@ -143,7 +143,11 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_kept(service: Running,
 
 
 def test_int8_is_made_anew_with_a_collections_faces(service: Running, described: Path, shared: Path) -> None:
-    """By the training worker; what it costs is measured on other people, and is told wherever the model is."""
+    """By the training worker; what it costs is measured on other people, and is told wherever the model is.
+
+    Which of the two stays, the new one or that of the model's admission, depends on which is nearer to fp32
+    (``tests/unit/workers/test_quantising.py``).
+    """
     add(service, "mine", 8, described)
     gallery = service.collection()
     folders = sorted((shared / "data" / "georgia_tech" / "cropped").glob("s*"))[:6]
@@ -156,7 +160,7 @@ def test_int8_is_made_anew_with_a_collections_faces(service: Running, described:
     shown = service.answer("models", "show", "mine")
     assert result["int8"] == shown["int8"]
     assert shown["int8"]["loss"]["measured_on"].startswith("3 people")
-    assert shown["int8"]["made_with"].startswith("15 faces of a gallery")
+    assert shown["int8"]["made_with"].startswith(("15 faces of a gallery", "the reference chips"))
 
 
 def test_a_small_collection_is_told_to_be_too_small(service: Running, described: Path, enrolled: str) -> None:

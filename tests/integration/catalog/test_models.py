@@ -52,6 +52,16 @@ def test_a_name_is_used_once_but_for_refused_models(catalog: Catalog) -> None:
         assert [model.id for model in models.all_of(session)] == [second.id]
 
 
+def test_a_trained_model_gets_a_name_of_its_own(catalog: Catalog) -> None:
+    admitted(catalog, taken(catalog, "net-tuned", "a" * 64), "b" * 64)
+    admitted(catalog, taken(catalog, "net-tuned-2", "c" * 64), "d" * 64)
+
+    with catalog.reading() as session:
+        assert models.free_name(session, "net-tuned", "e" * 64) == "net-tuned-3"
+        assert models.free_name(session, "net-tuned", "b" * 64) == "net-tuned"
+        assert models.free_name(session, "other", "e" * 64) == "other"
+
+
 def test_the_same_content_is_not_two_models(catalog: Catalog) -> None:
     first, second = taken(catalog, "one", "a" * 64), taken(catalog, "two", "c" * 64)
     admitted(catalog, first, "b" * 64)
