@@ -80,6 +80,19 @@ def test_the_loss_is_measured_on_people_it_was_not_made_with(opened: Bundle, tmp
     assert {one["stage"] for one in told} == {"quantising", "measuring"}
 
 
+def test_of_the_old_int8_and_the_new_one_the_nearer_to_fp32_stays(opened: Bundle, tmp_path: Path) -> None:
+    """Made anew once more from the same faces, neither is nearer, and what was measured is the same."""
+    faces = gallery(opened, 9, 20)
+    first = quantising.quantise({"model": str(opened.directory)}, bench(tmp_path, faces))
+    (tmp_path / "again").mkdir()
+
+    second = quantising.quantise({"model": first["model"]}, bench(tmp_path / "again", faces))
+
+    assert second["int8"]["loss"] == first["int8"]["loss"]
+    before = opened.variants["int8"]["made_with"]
+    assert first["int8"]["made_with"] in {before, "80 faces of a gallery, and the reference chips"}
+
+
 def test_an_int8_that_is_too_far_from_fp32_is_left_out_with_the_reason(
     opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
