@@ -142,7 +142,7 @@ class Calibrated:
     def lines(self, people: int | None = None) -> list[str]:
         """:meth:`told` as sentences."""
         about = (
-            f"{self.people:,} people with {self.faces:,} faces; {self.mated:,} have two or more, of whom the costs are."
+            f"{self.people:,} people with {self.faces:,} faces; costs are counted on {self.mated:,} with two or more."
         )
         return [about, *(row["sentence"] for row in self.told(people))]
 

@@ -39,7 +39,7 @@ def test_four_people_are_too_few_and_are_told_so(service: Running, enrolled: str
     told = service.answer("calibrate", collection=enrolled)
 
     assert told["people"] == 4
-    assert told["lines"][0] == "4 people with 5 faces; 1 have two or more, of whom the costs are."
+    assert told["lines"][0] == "4 people with 5 faces; costs are counted on 1 with two or more."
     assert {row["threshold"] for row in told["rows"]} == {None}
     assert "At 5% strangers named: not enough people: 80 are needed, 76 more" in told["lines"][2]
     after = service.client(enrolled).search(photo)

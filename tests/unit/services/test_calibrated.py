@@ -107,7 +107,7 @@ def test_one_person_fewer_than_needed_is_too_few(rate: float, what: Any) -> None
 def test_each_target_is_told_with_its_cost() -> None:
     lines = READ.lines()
 
-    assert lines[0] == "200 people with 500 faces; 90 have two or more, of whom the costs are."
+    assert lines[0] == "200 people with 500 faces; costs are counted on 90 with two or more."
     assert (
         lines[1]
         == "At 1% strangers named: not enough people: 400 are needed, 200 more than there are. The least that can be told is 0.02."
