@@ -72,24 +72,27 @@ def read_ours(path: Path) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-def read(path: Path) -> dict[str, NDArray[np.float32]]:
+def read(path: Path, called: str | None = None) -> dict[str, NDArray[np.float32]]:
     """Every array of a file by name, as float32; 16-bit and 64-bit floats are converted, whole numbers passed over.
+
+    Errors name the file as *called*, where it has another name than its path.
 
     Raises:
         InvalidModel: *path* is no safetensors file, is cut short, or holds arrays of a kind that is not read.
     """
     import safetensors  # noqa: PLC0415 - only where models are added, and not on every machine that computes
 
+    called = called or path.name
     try:
         found = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except OSError as error:
-        raise InvalidModel(f"{path.name} cannot be read: {error.strerror}.") from error
+        raise InvalidModel(f"{called} cannot be read: {error.strerror}.") from error
     except Exception as error:  # The library's own error has no other root.
-        raise InvalidModel(f"{path.name} is no whole safetensors file: {error}.") from error
-    return {name: _array(path, name, held) for name, held in found if held["dtype"] not in _WHOLE}
+        raise InvalidModel(f"{called} is no whole safetensors file: {error}.") from error
+    return {name: _array(called, name, held) for name, held in found if held["dtype"] not in _WHOLE}
 
 
-def _array(path: Path, name: str, held: Mapping[str, object]) -> NDArray[np.float32]:
+def _array(called: str, name: str, held: Mapping[str, object]) -> NDArray[np.float32]:
     dtype, shape, data = held["dtype"], held["shape"], held["data"]
     assert isinstance(shape, list)
     assert isinstance(data, bytes | bytearray)
@@ -97,5 +100,5 @@ def _array(path: Path, name: str, held: Mapping[str, object]) -> NDArray[np.floa
         wide = np.frombuffer(data, "<u2").astype("<u4") << 16
         return wide.view("<f4").reshape(shape)
     if dtype not in _FLOATS:
-        raise InvalidModel(f"{name} in {path.name} is of the kind {dtype}; 16-, 32- and 64-bit floats are read.")
+        raise InvalidModel(f"{name} in {called} is of the kind {dtype}; 16-, 32- and 64-bit floats are read.")
     return np.frombuffer(data, _FLOATS[str(dtype)]).astype(np.float32).reshape(shape)

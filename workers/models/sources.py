@@ -78,10 +78,10 @@ def _made(brought: Brought, directory: Path) -> Bundle:
     # First what has a length in front, whose lowest byte may be any: that of a pickle among them.
     if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < brought.path.stat().st_size:
         _bound(brought)
-        return _of_state(brought, directory, safetensors.read(brought.path))
+        return _of_state(brought, directory, safetensors.read(brought.path, brought.file_name))
     if head.startswith((_ZIP, _PICKLE)):
         _bound(brought)
-        return _of_state(brought, directory, torch_state.read(brought.path))
+        return _of_state(brought, directory, torch_state.read(brought.path, brought.file_name))
     return _of_onnx(brought, directory)
 
 

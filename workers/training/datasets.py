@@ -54,7 +54,7 @@ def parts(people: Labels, share: float, seed: int) -> Parts:
     several, single = ids[counts > 1], ids[counts == 1]
     if len(ids) < 2:
         raise InvalidTraining(
-            f"A training needs at least two people, of whom one has two photos; there are {len(ids)} with a face found."
+            f"A training needs at least two people, of whom one has two photos; people with a face that was found: {len(ids)}."
         )
     if not len(several):
         raise InvalidTraining(

@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,9 @@ def test_a_file_cut_short_is_refused(saved: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(saved.read_bytes()[:-1000])
 
-    with pytest.raises(InvalidModel, match=r"cut\.safetensors is no whole safetensors file"):
-        sources.bundle_of(brought(cut), tmp_path / "made")
+    theirs = replace(brought(cut), file_name="theirs.safetensors")
+    with pytest.raises(InvalidModel, match=r"theirs\.safetensors is no whole safetensors file"):
+        sources.bundle_of(theirs, tmp_path / "made")
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_with_few_people_nobody_is_held_out() -> None:
     ("people", "said"),
     [
         ([], "at least two people"),
-        ([4, 4, 4], "at least two people.* there are 1"),
+        ([4, 4, 4], "at least two people.* was found: 1"),
         ([1, 2, 3], "None of the 3 people has two photos"),
     ],
 )
