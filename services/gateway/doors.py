@@ -57,6 +57,10 @@ class Known:
             self._models[model_id] = (time.monotonic(), model)
         return model
 
+    def forget(self, model_id: int) -> None:
+        """Read that model anew when it is needed next: what is beside its content has changed."""
+        self._models.pop(model_id, None)
+
     def people(self, session: Session, collection: Collection) -> int:
         """How many are enrolled in a collection."""
         epoch, head, people = self._people.get(collection.id, ("", -1, 0))

@@ -182,7 +182,8 @@ def activate(path: ModelPath, body: ActivateIn) -> ResponseReturnValue:
 def attach_head(path: ModelPath, body: HeadIn) -> ResponseReturnValue:
     """Have a model judge pairs by a trained Siamese head: verify and re-ranked searches then say a probability.
 
-    Searches see it within a minute. Attaching another one replaces it; `{"head": null}` takes it away.
+    Searches through this gateway see it at once, through others within a minute. Attaching another one replaces it;
+    `{"head": null}` takes it away.
     """
     with gateway().catalog.transaction() as session:
         model = models.by_public_id(session, path.model_id)
@@ -196,7 +197,9 @@ def attach_head(path: ModelPath, body: HeadIn) -> ResponseReturnValue:
                     f"The head was trained on another model than {model.name}; it says nothing of its vectors."
                 )
         models.attach_head(session, model, held)
-        return answers.model_out(model)
+        told = answers.model_out(model)
+    gateway().known.forget(model.id)
+    return told
 
 
 @resource.door("post", "/models/<model_id>/quantize", "admin", responses={202: answers.JobRef})
