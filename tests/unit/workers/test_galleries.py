@@ -25,6 +25,7 @@ def test_chips_are_read_as_they_were_written_at_any_place() -> None:
         kept[3]
 
 
+@pytest.mark.slow
 def test_vectors_come_in_the_order_of_the_chips_and_progress_is_told(bundle: Bundle) -> None:
     """More than are embedded at once, so that the seams show."""
     kept = ChipFile()

@@ -18,6 +18,8 @@ from workers.galleries import Gallery
 from workers.models import describing, foreign_bundle, variants
 from workers.models.bundle import Bundle
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Bench(FolderBench):

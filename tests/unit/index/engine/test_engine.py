@@ -162,6 +162,7 @@ def test_what_was_removed_leaves_the_disk(tmp_path: Path) -> None:
     assert raw not in b"".join((tmp_path / name).read_bytes() for name in engine.files() if (tmp_path / name).exists())
 
 
+@pytest.mark.slow
 def test_searches_go_on_while_faces_come_and_go(tmp_path: Path) -> None:
     engine = Engine(D, tmp_path, SealingHere(), sizes=Sizes(tail=32, segment=256, small=3))
 

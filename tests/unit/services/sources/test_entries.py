@@ -114,6 +114,7 @@ def test_a_name_that_is_taken_stays_inside(path: str) -> None:
         assert (Path("/target") / path).resolve().is_relative_to("/target")
 
 
+@pytest.mark.slow
 def test_each_shared_archive_ends_without_harm(shared: Path) -> None:
     limits = Limits(entries=10_000, entry_bytes=20 * 2**20, total_bytes=2**30)
     good = {"good.zip", "good.tar", "good.tar.gz", "good.tar.xz"}

@@ -132,6 +132,7 @@ def test_int8_is_taken_where_it_agrees_with_the_reference(bundle: Bundle) -> Non
     assert embedder.agreement >= 0.998
 
 
+@pytest.mark.slow
 def test_fp32_is_taken_where_int8_does_not_agree(copied: Path) -> None:
     """Files whose scales are off stand for a processor on which 8-bit sums overflow."""
     for name in (description.INT8, description.INT8_NARROW):

@@ -4,6 +4,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from workers.models import casia_webface, description
 from workers.models.bundle import Bundle
 
@@ -18,6 +20,7 @@ def test_a_second_build_opens_what_is_there(bundle: Bundle) -> None:
     assert {path: path.stat().st_mtime_ns for path in bundle.directory.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_damaged_bundle_is_built_anew(copied: Path, bundle: Bundle) -> None:
     """And what a build that was killed left beside it does not matter."""
     (copied / description.WEIGHTS).unlink()
@@ -27,6 +30,7 @@ def test_a_damaged_bundle_is_built_anew(copied: Path, bundle: Bundle) -> None:
     assert Bundle.open(copied).digest == bundle.digest
 
 
+@pytest.mark.slow
 def test_a_bundle_of_an_older_recipe_is_built_anew(copied: Path) -> None:
     """Thresholds and ranges that came with an update reach an installation that has the model already."""
     described = json.loads((copied / description.FILE).read_text())
@@ -36,6 +40,7 @@ def test_a_bundle_of_an_older_recipe_is_built_anew(copied: Path) -> None:
     assert casia_webface.build(copied).description["provenance"]["recipe"] != "older"
 
 
+@pytest.mark.slow
 def test_two_that_build_at_once_get_one_bundle(tmp_path: Path) -> None:
     """The one that comes second waits and opens."""
     target = tmp_path / "models" / "casia-webface"
