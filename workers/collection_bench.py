@@ -11,7 +11,7 @@ import numpy as np
 from services.catalog import calibrations, models
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Model
-from services.errors import Conflict, NotFound
+from services.errors import NotFound
 from services.photos import keys
 from services.photos.store import OCTETS, PhotoStore
 from workers import collected, enrolled
@@ -20,9 +20,6 @@ from workers.galleries import Gallery
 from workers.models.bundle import Bundle
 from workers.models.registry import Registry, share
 from workers.workbench import Enrolled
-
-USABLE = {"candidate", "active", "retired"}
-"""States of a model that a worker has tried."""
 
 
 @dataclass
@@ -79,16 +76,8 @@ class CollectionBench:
         """
         share(bundle, self.store)
         with self.catalog.transaction() as session:
-            model = models.register(
-                session,
-                kind=models.EMBEDDER,
-                name=models.free_name(session, bundle.name, bundle.digest),
-                digest=bundle.digest,
-                state="candidate",
-                dimension=bundle.dimension,
-                licence=bundle.licence,
-                details=dict(bundle.description),
-            )
+            name = models.free_name(session, bundle.name, bundle.digest)
+            model = models.register_embedder(session, bundle.description, name=name)
             models.describe(session, model, bundle.description)
             return model.public_id
 
@@ -120,10 +109,7 @@ class CollectionBench:
                 found = models.active(session, models.EMBEDDER)
         if found is None:
             raise NotFound("model of collection", self.collection.name)
-        if found.kind != models.EMBEDDER or found.state not in USABLE:
-            raise Conflict(
-                f"Model {found.name} is a {found.state} {found.kind}; this needs an embedder that was tried."
-            )
+        models.require_tried(found)
         return found
 
     def _number(self, bundle: Bundle) -> int:

@@ -43,6 +43,26 @@ def register(
     return by_digest(session, digest)
 
 
+def register_embedder(session: Session, description: Mapping[str, Any], *, name: str | None = None) -> Model:
+    """:func:`register` an embedder by its bundle's *description*, as a candidate where it is new.
+
+    Args:
+        session: The caller commits.
+        description: What ``model.json`` says.
+        name: How it is to be called; None is as the description says.
+    """
+    return register(
+        session,
+        kind=EMBEDDER,
+        name=name or description["name"],
+        digest=description["digest"],
+        state="candidate",
+        dimension=description["dimension"],
+        licence=description["licence"],
+        details=description,
+    )
+
+
 def take_in(session: Session, *, kind: str, name: str, digest: str, licence: str, upload: Mapping[str, Any]) -> Model:
     """The model of an upload: a new one to be checked, or that which the same upload has become.
 
@@ -62,9 +82,7 @@ def take_in(session: Session, *, kind: str, name: str, digest: str, licence: str
         return known
     namesake = session.scalar(select(Model).where(Model.name == name, Model.digest != digest).order_by(Model.id))
     if namesake is not None and namesake.state != "refused":
-        raise Conflict(
-            f"There is a model {name} already ({namesake.public_id}, {namesake.state}). Choose another name."
-        )
+        raise _taken(namesake)
     if namesake is not None:
         forget(session, namesake)
     model = known or register(session, kind=kind, name=name, digest=digest, state="checking", licence=licence)
@@ -103,9 +121,14 @@ def not_taken(session: Session, name: str) -> None:
     Raises:
         Conflict: One is.
     """
-    taken = session.scalar(select(Model).where(Model.name == name).order_by(Model.id))
-    if taken is not None:
-        raise Conflict(f"There is a model {name} already ({taken.public_id}, {taken.state}). Choose another name.")
+    namesake = session.scalar(select(Model).where(Model.name == name).order_by(Model.id))
+    if namesake is not None:
+        raise _taken(namesake)
+
+
+def _taken(namesake: Model) -> Conflict:
+    told = f"({namesake.public_id}, {namesake.state})"
+    return Conflict(f"There is a model {namesake.name} already {told}. Choose another name.")
 
 
 def by_digest(session: Session, digest: str) -> Model:
@@ -137,6 +160,16 @@ def by_public_id(session: Session, public_id: str) -> Model:
     if len(found) != 1:
         raise NotFound("model", public_id)
     return found[0]
+
+
+def require_tried(model: Model) -> None:
+    """See that *model* is an embedder that a worker has tried.
+
+    Raises:
+        Conflict: It is not.
+    """
+    if model.kind != EMBEDDER or model.state not in USABLE:
+        raise Conflict(f"Model {model.name} is a {model.state} {model.kind}; this needs an embedder that was tried.")
 
 
 def by_id(session: Session, model_id: int) -> Model:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from services.catalog import computations, evaluations, models
 from services.catalog.schema import Evaluation
-from services.errors import BrokerUnavailable, Conflict, NotFound
+from services.errors import BrokerUnavailable, NotFound
 from services.gateway import answers
 from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway
 from services.gateway.paging import number_after, page_of
@@ -167,13 +167,8 @@ def _taken(
     """As :func:`begin`, once the models that the request names are seen to be there."""
     with gateway().catalog.reading() as session:
         for name in named:
-            model = None if name is None else models.by_public_id(session, name)
-            if model is not None and (
-                model.kind != models.EMBEDDER or model.state not in {"candidate", "active", "retired"}
-            ):
-                raise Conflict(
-                    f"Model {model.name} is a {model.state} {model.kind}; this needs an embedder that was tried."
-                )
+            if name is not None:
+                models.require_tried(models.by_public_id(session, name))
     wanted = body.model_dump(exclude_none=True, exclude={"collection"})
     return begin(kind, body.collection or query.collection, wanted)
 

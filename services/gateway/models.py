@@ -187,8 +187,7 @@ def attach_head(path: ModelPath, body: HeadIn) -> ResponseReturnValue:
     """
     with gateway().catalog.transaction() as session:
         model = models.by_public_id(session, path.model_id)
-        if model.kind != models.EMBEDDER or model.state not in models.USABLE:
-            raise Conflict(f"Model {model.name} is a {model.state} {model.kind}; an embedder that was tried is needed.")
+        models.require_tried(model)
         held = None if body.head is None else body.head.model_dump()
         if held is not None:
             heads.read(held, model.dimension)
@@ -207,8 +206,7 @@ def quantize(path: ModelPath, query: InCollection) -> ResponseReturnValue:
     """Make the int8 variant anew, with ranges measured on the collection's faces, and measure what it costs. 202 with a job."""
     with gateway().catalog.reading() as session:
         model = models.by_public_id(session, path.model_id)
-        if model.kind != models.EMBEDDER or model.state not in models.USABLE:
-            raise Conflict(f"Model {model.name} is a {model.state} {model.kind}; an embedder that was tried is needed.")
+        models.require_tried(model)
     return computing.begin(computations.QUANTISATION, query.collection, {"model": model.public_id})
 
 

@@ -66,11 +66,6 @@ class Measured:
     """Whose faces, as a reader should be told."""
 
 
-def shipped_ranges() -> Ranges:
-    """The ranges of FaceNet's activations, measured on faces of people in no set that is reported."""
-    return shipped().ranges
-
-
 def shipped() -> Measured:
     """What the default model's int8 is made with: its table of ranges. Its biases stay as they are."""
     held = json.loads(resources.files("workers.models").joinpath("facenet_ranges.json").read_text("utf-8"))

@@ -39,16 +39,7 @@ def prepare(catalog: Catalog, store: PhotoStore, folder: Path) -> str:
         share(bundle, store)
     _tidy(folder, catalog)
     with catalog.transaction() as session:
-        model = models.register(
-            session,
-            kind=models.EMBEDDER,
-            name=bundle.name,
-            digest=bundle.digest,
-            state="candidate",
-            dimension=bundle.dimension,
-            licence=bundle.licence,
-            details=dict(bundle.description),
-        )
+        model = models.register_embedder(session, bundle.description)
         if not current:
             models.describe(session, model, bundle.description)  # The same model with a newer table of thresholds.
         model.licence = bundle.licence
