@@ -8,6 +8,7 @@ from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
+from services.catalog import faces, generations
 from services.catalog.engine import upsert
 from services.catalog.schema import Collection, Face, Item, Job, LogEntry, Model, Person, Photo
 from services.errors import Conflict, NotFound
@@ -42,20 +43,11 @@ def named(session: Session, names: AbstractSet[str]) -> Sequence[Collection]:
 
 def ensure(session: Session, name: str) -> Collection:
     """The collection called *name*, created with the active embedder and detector where there is none."""
-    model = session.scalar(_active("embedder"))
-    detector = session.scalar(_active("detector"))
-    session.execute(
-        upsert(session, Collection)
-        .values(
-            name=name,
-            epoch=secrets.token_hex(8),
-            head=0,
-            model_id=model,
-            live_models=[] if model is None else [model],
-            detector_id=detector,
-        )
-        .on_conflict_do_nothing(index_elements=[Collection.name])
-    )
+    new = upsert(session, Collection).values(name=name, epoch=secrets.token_hex(8), head=0, round=0, live=[])
+    made = new.on_conflict_do_nothing(index_elements=[Collection.name]).returning(Collection.id)
+    number, model = session.scalar(made), session.scalar(_active("embedder"))
+    if number is not None and model is not None:
+        generations.first(session, session.get_one(Collection, number), model, session.scalar(_active("detector")))
     return by_name(session, name)
 
 
@@ -86,15 +78,15 @@ def counts(session: Session, collection_id: int) -> dict[str, int]:
         "photos": select(func.count()).select_from(Photo).where(Photo.collection_id == collection_id),
         "faces": select(func.count())
         .select_from(Face)
-        .where(Face.collection_id == collection_id, Face.chip_key.is_not(None)),
+        .where(Face.collection_id == collection_id, Face.chip_key.is_not(None), faces.of_round(collection_id)),
     }
     return {what: session.scalar(query) or 0 for what, query in wanted.items()}
 
 
-def enrolled(session: Session, collection_id: int) -> int:
-    """How many people of a collection have at least one face: the size of the gallery that a search looks among."""
+def enrolled(session: Session, collection_id: int, round_: int | None = None) -> int:
+    """How many people of a collection have at least one face in a round (None: its own): the gallery that a search looks among."""
     people = select(func.count(func.distinct(Face.person_id))).where(
-        Face.collection_id == collection_id, Face.person_id.is_not(None)
+        Face.collection_id == collection_id, Face.person_id.is_not(None), faces.of_round(collection_id, round_)
     )
     return session.scalar(people) or 0
 

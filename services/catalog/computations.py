@@ -16,7 +16,11 @@ from services.catalog.schema import Collection, Computation, Job, new_id, now
 from services.errors import ColegaError
 
 TRAINING, EVALUATION, CALIBRATION, QUANTISATION = "training", "evaluation", "calibration", "quantisation"
-KINDS = (TRAINING, EVALUATION, CALIBRATION, QUANTISATION)
+COMPARISON = "comparison"
+"""Of two generations of a collection; a rebuild asks for it."""
+CHECK = "check"
+"""Whether catalog, photo store and embeddings of a collection still agree."""
+KINDS = (TRAINING, EVALUATION, CALIBRATION, QUANTISATION, COMPARISON, CHECK)
 ENDS = ("done", "failed", "cancelled")
 DEATHS_AT_MOST = 3
 QUEUE = "training"
@@ -45,7 +49,7 @@ def create(session: Session, collection_id: int, kind: str, parameters: Mapping[
 
 
 def of(session: Session, job: Job) -> Computation:
-    """The computation of a job of one of the four kinds."""
+    """The computation of a job of one of these kinds."""
     return session.get_one(Computation, job.id, populate_existing=True)
 
 

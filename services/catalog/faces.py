@@ -1,16 +1,22 @@
-"""Faces: where they are, whose they are, and their embeddings."""
+"""Faces: where they are, whose they are, and their embeddings.
+
+A face has a row in every live round. What is read is the row of one round, by default the collection's; whose a face is, and
+that it is gone, is written to all of them. Whoever does that, or adds a row of a face that is there, holds the photo's lock.
+"""
 
 from collections.abc import Collection as Some
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy import delete as sql_delete
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from services.catalog import log, removals
-from services.catalog.schema import Embedding, Face, Item, Person, Photo, new_id
+from services.catalog.schema import Collection, Embedding, Face, Item, Person, Photo, new_id
 from services.errors import Conflict, NotFound, Rejection
+
+_GALLERY = aliased(Collection)
 
 
 def new_public_id() -> str:
@@ -18,16 +24,32 @@ def new_public_id() -> str:
     return new_id("fac")
 
 
-def by_public_id(session: Session, collection_id: int, public_id: str) -> Face:
-    """The face of that id.
+def of_round(collection_id: int | InstrumentedAttribute[int], round_: int | None = None) -> ColumnElement[bool]:
+    """Whether a face is of round *round_* of a collection; None is the one that is searched and shown."""
+    if round_ is not None:
+        return Face.round == round_
+    return Face.round == select(_GALLERY.round).where(_GALLERY.id == collection_id).scalar_subquery()
+
+
+def by_public_id(session: Session, collection_id: int, public_id: str, round_: int | None = None) -> Face:
+    """The face of that id in a round; None is the collection's.
 
     Raises:
         NotFound: There is none in this collection.
     """
-    found = session.scalar(select(Face).where(Face.collection_id == collection_id, Face.public_id == public_id))
+    mine = (Face.collection_id == collection_id, Face.public_id == public_id, of_round(collection_id, round_))
+    found = session.scalar(select(Face).where(*mine))
     if found is None:
         raise NotFound("face", public_id)
     return found
+
+
+def rows_of(session: Session, face: Face) -> Sequence[Face]:
+    """The rows of a face in all rounds, oldest first; they and the photo are locked until the transaction ends."""
+    session.execute(select(Photo.id).where(Photo.id == face.photo_id).with_for_update())
+    mine = select(Face).where(Face.public_id == face.public_id, Face.collection_id == face.collection_id)
+    locked = mine.order_by(Face.id).with_for_update().execution_options(populate_existing=True)
+    return session.scalars(locked).all()
 
 
 def by_ids(session: Session, face_ids: Some[int]) -> dict[int, tuple[Face, Photo, Person | None]]:
@@ -92,14 +114,15 @@ class Enrolled(NamedTuple):
     """In full-resolution pixels of the photo, as ``chip_map`` takes them."""
 
 
-def enrolled(session: Session, collection_id: int) -> list[Enrolled]:
-    """Every face of a collection that is somebody's and has a chip."""
+def enrolled(session: Session, collection_id: int, round_: int | None = None) -> list[Enrolled]:
+    """Every face of a collection, in a round (None: its own), that is somebody's and has a chip."""
     rows = session.execute(
         select(_FACE.id, _PHOTO.public_id, _PERSON.id, _PERSON.name, _FACE.chip_key, _FACE.chip_map, _FACE.landmarks)
         .join(Photo.__table__, _PHOTO.id == _FACE.photo_id)
         .join(Person.__table__, _PERSON.id == _FACE.person_id)
         .where(
             _FACE.collection_id == collection_id,
+            of_round(collection_id, round_),
             _FACE.chip_key.is_not(None),
             _FACE.chip_map.is_not(None),
             _FACE.landmarks.is_not(None),
@@ -128,10 +151,11 @@ def faceless(session: Session, collection_id: int) -> list[Faceless]:
     return [Faceless(*row) for row in rows]
 
 
-def count_unassigned(session: Session, collection_id: int) -> int:
-    """How many faces :func:`unassigned` lists."""
+def count_unassigned(session: Session, collection_id: int, round_: int | None = None) -> int:
+    """How many faces of nobody that have a chip there are in a round; None is the collection's."""
     wanted = (Face.collection_id == collection_id, Face.person_id.is_(None), Face.chip_key.is_not(None))
-    return session.scalar(select(func.count()).select_from(Face).where(*wanted)) or 0
+    counted = select(func.count()).select_from(Face).where(*wanted, of_round(collection_id, round_))
+    return session.scalar(counted) or 0
 
 
 _NOBODYS = (
@@ -161,12 +185,13 @@ def nobodys(session: Session, face_ids: Sequence[int]) -> dict[int, Nobodys]:
 
 
 def unassigned(session: Session, collection_id: int, *, limit: int, after: int = 0) -> Sequence[tuple[Face, Photo]]:
-    """Faces of nobody that have a chip, by number, after face number *after*."""
+    """Faces of nobody that have a chip, in the collection's round, by number, after face number *after*."""
     rows = session.execute(
         select(Face, Photo)
         .join(Photo, Photo.id == Face.photo_id)
         .where(
             Face.collection_id == collection_id,
+            of_round(collection_id),
             Face.person_id.is_(None),
             Face.chip_key.is_not(None),
             Face.id > after,
@@ -187,43 +212,72 @@ def vectors(session: Session, face_ids: Some[int], model_id: int) -> dict[int, b
     return dict(rows.all())
 
 
-def of_person(session: Session, person_id: int, model_id: int) -> list[bytes]:
-    """Float16 vectors of all of a person's faces under one model."""
-    wanted = (
-        select(Embedding.vector)
-        .join(Face, Face.id == Embedding.face_id)
-        .where(Face.person_id == person_id, Embedding.model_id == model_id)
-    )
-    return list(session.scalars(wanted.order_by(Face.id)))
-
-
 def assign(session: Session, face: Face, person: Person | None, *, by: str = "hand") -> int:
-    """Say whose a face is, or that it is nobody's. Returns the collection's new head.
+    """Say whose a face is, or that it is nobody's, in every round. Returns the collection's new head.
 
     Raises:
         Conflict: The face was kept as box and score only, so it cannot be searched. Import the photo again with
             this person's name: chip and embedding are then made from the raw photo.
+        NotFound: The person was erased, or the face deleted, a moment ago.
     """
     if face.chip_key is None:
         raise Conflict(
             "Only box and score were kept of this face. Import its photo again under the person's name to enrol it."
         )
-    face.person_id = None if person is None else person.id
-    face.assigned_by = None if person is None else by
+    if person is not None and not _still_there(session, person):
+        raise NotFound("person", person.public_id)
+    whole = [row for row in rows_of(session, face) if row.chip_key is not None]
+    if not whole:
+        raise NotFound("face", face.public_id)
+    return log.append(session, face.collection_id, give(session, whole, person, by=by)).head
+
+
+def give(session: Session, rows: Sequence[Face], person: Person | None, *, by: str) -> list[log.Change]:
+    """Write whose a face is to its *rows*, which are locked; the caller logs what is returned."""
+    for row in rows:
+        row.person_id = None if person is None else person.id
+        row.assigned_by = None if person is None else by
     session.flush()
-    return log.append(session, face.collection_id, [log.Change("assign", face.id, face.person_id)]).head
+    return [log.Change("assign", row.id, row.person_id) for row in rows]
 
 
 def delete(session: Session, face: Face) -> int:
-    """Delete a face, its chip and its embeddings; its photo stays. Returns the collection's new head."""
+    """Delete a face in every round, its chips and its embeddings; its photo stays. Returns the collection's new head."""
     collection_id = face.collection_id
-    return log.append(session, collection_id, remove_rows(session, face)).head
+    changes = [change for row in rows_of(session, face) for change in remove_rows(session, row)]
+    return log.append(session, collection_id, changes).head
+
+
+def delete_nobodys(session: Session, collection_id: int, found: Sequence[Face]) -> None:
+    """:func:`delete` faces of a collection, ordered by photo, that are still there and still nobody's."""
+    changes = []
+    for face in found:
+        rows = rows_of(session, face)
+        if all(row.person_id is None for row in rows):
+            changes += [change for row in rows for change in remove_rows(session, row)]
+    log.append(session, collection_id, changes)
 
 
 def remove_rows(session: Session, face: Face) -> list[log.Change]:
-    """Delete the rows of a face and note its chip for removal; the caller logs what is returned."""
-    removals.note(session, face.chip_key)
+    """Delete one row of a face and its embeddings; the caller logs what is returned.
+
+    Its chip is noted for removal unless the face has a row in another round that uses it.
+    """
+    drop_chip(session, face)
     session.execute(sql_delete(Embedding).where(Embedding.face_id == face.id))
     session.execute(sql_delete(Face).where(Face.id == face.id))
     session.expunge(face)
     return [] if face.chip_key is None else [log.Change("remove", face.id)]
+
+
+def drop_chip(session: Session, face: Face) -> None:
+    """Note the chip of one row for removal, unless the face has a row in another round that uses it."""
+    others = (Face.public_id == face.public_id, Face.chip_key == face.chip_key, Face.id != face.id)
+    if face.chip_key is not None and session.scalar(select(Face.id).where(*others).limit(1)) is None:
+        removals.note(session, face.chip_key)
+
+
+def _still_there(session: Session, person: Person) -> bool:
+    """Whether a person was not erased; if not, they stay until the transaction ends."""
+    locked = select(Person.id).where(Person.id == person.id).with_for_update(read=True)
+    return session.scalar(locked) is not None

@@ -7,6 +7,7 @@ from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from services.catalog import computations
+from services.catalog import faces as face_rows
 from services.catalog.schema import Computation, Face, Item, Job, Person, Photo, new_id, now
 from services.errors import Conflict, NotFound, Rejection
 
@@ -235,7 +236,7 @@ def chosen_faces(session: Session, photo_ids: Sequence[int]) -> dict[int, int]:
     """How many faces with a chip each of these photos has."""
     rows = session.execute(
         select(Face.photo_id, func.count())
-        .where(Face.photo_id.in_(photo_ids), Face.chip_key.is_not(None))
+        .where(Face.photo_id.in_(photo_ids), Face.chip_key.is_not(None), face_rows.of_round(Face.collection_id))
         .group_by(Face.photo_id)
     )
     return dict(rows.all())

@@ -7,17 +7,20 @@ from typing import Any, NamedTuple
 from sqlalchemy import String, and_, cast, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from services.catalog.schema import Collection, Embedding, Face, LogEntry, Person, now
+from services.catalog.schema import Collection, Embedding, Face, Generation, LogEntry, Person, now
 from services.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to one face: ``add``, ``remove`` or ``assign``, and whose it is now; or to a person: ``attributes``."""
+    """What happened to one face: ``add``, ``remove`` or ``assign``, and whose it is now; or to a person: ``attributes``.
+
+    ``prepare`` and ``switch`` name a generation, which searchers are to hold, and which searches look in from now on.
+    """
 
     operation: str
     face_id: int = 0
-    """0 where it happened to a person."""
+    """0 where it happened to a person; the number of a generation."""
     person_id: int | None = None
 
 
@@ -25,14 +28,14 @@ class Appended(NamedTuple):
     """Where a collection stands after its changes were logged."""
 
     head: int
-    live_models: tuple[int, ...]
-    """The models that every face added just now must have an embedding of."""
+    live: tuple[int, ...]
+    """The generations that every face added just now must be in."""
 
 
 class Entry(NamedTuple):
     """A log entry with what its face and person have now.
 
-    ``vector`` is float16 bytes under one model, None where the face has none; ``attributes`` are None where the entry
+    ``vector`` is float16 bytes in one generation, None where the face has none there; ``attributes`` are None where the entry
     names nobody or the person is gone.
     """
 
@@ -60,7 +63,7 @@ class OwnerRow(NamedTuple):
 
 
 def append(session: Session, collection_id: int, changes: Sequence[Change]) -> Appended:
-    """Log *changes*, in order, and return the collection's new head and its live models.
+    """Log *changes*, in order, and return the collection's new head and its live generations.
 
     The last statement of a transaction but the commit: until then the row lock of the ``UPDATE`` makes other writers
     wait, so numbers become visible in the order they were given. Whoever has read entry *s* has missed none below it.
@@ -73,18 +76,18 @@ def append(session: Session, collection_id: int, changes: Sequence[Change]) -> A
         update(Collection)
         .where(Collection.id == collection_id)
         .values(head=Collection.head + len(changes))
-        .returning(Collection.head, Collection.live_models)
+        .returning(Collection.head, Collection.live)
     ).one_or_none()
     if row is None:
         raise NotFound("collection", collection_id)
-    head, live_models = row
+    head, live = row
     if changes:
         numbered = enumerate(changes, start=head - len(changes) + 1)
         session.execute(
             insert(LogEntry),
             [{"collection_id": collection_id, "sequence": n, **asdict(change)} for n, change in numbered],
         )
-    return Appended(head, tuple(live_models))
+    return Appended(head, tuple(live))
 
 
 def head(session: Session, collection_id: int) -> tuple[str, int] | None:
@@ -99,12 +102,13 @@ def heads(session: Session) -> dict[int, tuple[str, int]]:
     return {row.id: (row.epoch, row.head) for row in rows}
 
 
-def entries(session: Session, collection_id: int, model_id: int, after: int, limit: int) -> list[Entry]:
-    """At most *limit* entries above *after*, in order.
+def entries(session: Session, collection_id: int, generation_id: int, after: int, limit: int) -> list[Entry]:
+    """At most *limit* entries above *after*, in order, with the vectors of one generation.
 
-    An entry whose face has lost its embedding since comes without a vector and still counts: an ``add`` of an erased
-    face is a no-op that advances the number.
+    An entry whose face has lost its embedding since, or is not in that generation, comes without a vector and still counts:
+    an ``add`` of an erased face is a no-op that advances the number.
     """
+    model_id, round_ = _scope(session, generation_id)
     rows = session.execute(
         select(
             LogEntry.sequence,
@@ -114,7 +118,8 @@ def entries(session: Session, collection_id: int, model_id: int, after: int, lim
             Embedding.vector,
             Person.attributes,
         )
-        .outerjoin(Embedding, and_(Embedding.face_id == LogEntry.face_id, Embedding.model_id == model_id))
+        .outerjoin(Face, and_(Face.id == LogEntry.face_id, Face.round == round_))
+        .outerjoin(Embedding, and_(Embedding.face_id == Face.id, Embedding.model_id == model_id))
         .outerjoin(Person, Person.id == LogEntry.person_id)
         .where(LogEntry.collection_id == collection_id, LogEntry.sequence > after)
         .order_by(LogEntry.sequence)
@@ -123,14 +128,15 @@ def entries(session: Session, collection_id: int, model_id: int, after: int, lim
     return [Entry(*row) for row in rows]
 
 
-def faces(session: Session, collection_id: int, model_id: int, *, batch: int = 4096) -> Iterator[FaceRows]:
-    """All faces of a collection that have an embedding of *model_id*, in batches, by face number."""
+def faces(session: Session, collection_id: int, generation_id: int, *, batch: int = 4096) -> Iterator[FaceRows]:
+    """All faces of a collection that have an embedding in that generation, in batches, by face number."""
+    model_id, round_ = _scope(session, generation_id)
     last = 0
     while True:
         found = session.connection().execute(
             select(Face.id, Face.person_id, Embedding.vector)
             .join(Embedding, and_(Embedding.face_id == Face.id, Embedding.model_id == model_id))
-            .where(Face.collection_id == collection_id, Face.id > last)
+            .where(Face.collection_id == collection_id, Face.round == round_, Face.id > last)
             .order_by(Face.id)
             .limit(batch)
         )
@@ -145,14 +151,17 @@ def faces(session: Session, collection_id: int, model_id: int, *, batch: int = 4
         yield FaceRows(*zip(*rows, strict=True))
 
 
-def owners(session: Session, collection_id: int, model_id: int, *, batch: int = 16_384) -> Iterator[list[OwnerRow]]:
+def owners(
+    session: Session, collection_id: int, generation_id: int, *, batch: int = 16_384
+) -> Iterator[list[OwnerRow]]:
     """As :func:`faces`, without reading a vector."""
+    model_id, round_ = _scope(session, generation_id)
     last = 0
     while True:
         rows = session.execute(
             select(Face.id, Face.person_id)
             .join(Embedding, and_(Embedding.face_id == Face.id, Embedding.model_id == model_id))
-            .where(Face.collection_id == collection_id, Face.id > last)
+            .where(Face.collection_id == collection_id, Face.round == round_, Face.id > last)
             .order_by(Face.id)
             .limit(batch)
         ).all()
@@ -196,3 +205,9 @@ def prune(session: Session, collection_id: int, *, up_to: int, older_than_s: flo
         mine = LogEntry.collection_id == collection_id
         session.execute(delete(LogEntry).where(mine, LogEntry.sequence <= last))
     return int(count)
+
+
+def _scope(session: Session, generation_id: int) -> tuple[int, int]:
+    """The model and the round of a generation; of one that is gone, what no face has."""
+    row = session.execute(select(Generation.model_id, Generation.round).where(Generation.id == generation_id)).first()
+    return (-1, -1) if row is None else (row.model_id, row.round)

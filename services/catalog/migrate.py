@@ -2,12 +2,15 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from services.catalog import collections
 from services.catalog.engine import Catalog
@@ -22,7 +25,7 @@ def migrate(catalog: Catalog) -> str:
         The revision that the catalog is at now.
     """
     config = _config()
-    with catalog.engine.connect().execution_options(colega_writes=True) as connection:
+    with _without_foreign_keys(catalog) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
@@ -40,6 +43,26 @@ def revision(catalog: Catalog) -> str | None:
 def is_current(catalog: Catalog) -> bool:
     """Whether the catalog's schema is the one this version of colega was written for."""
     return revision(catalog) == ScriptDirectory.from_config(_config()).get_current_head()
+
+
+@contextmanager
+def _without_foreign_keys(catalog: Catalog) -> Iterator[Connection]:
+    """A writing connection on which SQLite may replace a table that others refer to, which it does by copying it.
+
+    With foreign keys on, dropping the old table would delete what refers to it (https://sqlite.org/lang_altertable.html, 7).
+    """
+    with catalog.engine.connect().execution_options(colega_writes=True) as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        if not catalog.is_sqlite:
+            yield connection
+            return
+        driver.execute("PRAGMA foreign_keys=OFF")
+        try:
+            yield connection
+        finally:
+            connection.rollback()  # Of a migration that failed: within a transaction the next line does nothing.
+            driver.execute("PRAGMA foreign_keys=ON")
 
 
 def _config() -> Config:

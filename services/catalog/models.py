@@ -8,8 +8,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from services import licences
+from services.catalog import generations
 from services.catalog.engine import upsert
-from services.catalog.schema import Calibration, Collection, Embedding, Model, new_id, now
+from services.catalog.schema import Calibration, Collection, Embedding, Generation, Model, Photo, new_id, now
 from services.errors import Conflict, LicenceNotAccepted, NotFound
 
 EMBEDDER, DETECTOR = "embedder", "detector"
@@ -184,11 +185,6 @@ def by_id(session: Session, model_id: int) -> Model:
     return found
 
 
-def live_of(session: Session, collection_id: int) -> list[int]:
-    """The models that new faces of a collection must be embedded with, as of now."""
-    return list(session.scalar(select(Collection.live_models).where(Collection.id == collection_id)) or [])
-
-
 def all_of(session: Session) -> Sequence[Model]:
     """Every model, oldest first."""
     return session.scalars(select(Model).order_by(Model.id)).all()
@@ -201,17 +197,22 @@ def active(session: Session, kind: str) -> Model | None:
 
 
 def activate(session: Session, model: Model) -> None:
-    """Make *model* what new collections use; collections that have no embedder yet get it too.
+    """Make *model* what new collections use; collections that have no embedder yet, or no photos, get it too.
 
-    A collection that has faces keeps its model and its detector: changing those is a rebuild.
+    A collection that has photos keeps its model and its detector: changing those is a rebuild.
     """
     others = update(Model).where(Model.kind == model.kind, Model.state == "active", Model.id != model.id)
     session.execute(others.values(state="candidate"))
     model.state = "active"
     session.flush()
-    if model.kind == EMBEDDER:
-        bare = update(Collection).where(Collection.model_id.is_(None))
-        session.execute(bare.values(model_id=model.id, live_models=[model.id]))
+    embedder, detector = active(session, EMBEDDER), active(session, DETECTOR)
+    if embedder is None:
+        return
+    has_photos = select(Photo.id).where(Photo.collection_id == Collection.id).exists()
+    for number in session.scalars(select(Collection.id).where(~has_photos).order_by(Collection.id)).all():
+        collection = session.get_one(Collection, number, with_for_update=True, populate_existing=True)
+        if session.scalar(select(Photo.id).where(Photo.collection_id == number).limit(1)) is None:
+            generations.first(session, collection, embedder.id, None if detector is None else detector.id)
 
 
 def accept_licence(session: Session, model: Model, by: str) -> None:
@@ -262,11 +263,14 @@ def describe(session: Session, model: Model, description: Mapping[str, Any]) -> 
 
 def uses(session: Session, model: Model) -> list[str]:
     """What still needs the model's files: collections by name, embeddings and calibrations by their number."""
-    found = [
-        f"collection {collection.name}"
-        for collection in session.scalars(select(Collection).order_by(Collection.id))
-        if model.id in {collection.model_id, collection.detector_id, *collection.live_models}
-    ]
+    wanted = (
+        select(Collection.name)
+        .join(Generation, Generation.collection_id == Collection.id)
+        .where((Generation.model_id == model.id) | (Generation.detector_id == model.id))
+        .where(Generation.state != generations.DROPPED)
+        .distinct()
+    )
+    found = [f"collection {name}" for name in session.scalars(wanted.order_by(Collection.name))]
     for what, table in (("embeddings", Embedding), ("calibrations", Calibration)):
         count = session.scalar(select(func.count()).select_from(table).where(table.model_id == model.id))
         if count:

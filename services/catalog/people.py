@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -142,7 +142,7 @@ def page(
     found = session.scalars(wanted.order_by(Person.search_name, Person.id).limit(limit)).all()
     counted = session.execute(
         select(Face.person_id, func.count(), func.min(Face.id))
-        .where(Face.person_id.in_([p.id for p in found]))
+        .where(Face.person_id.in_([p.id for p in found]), face_rows.of_round(collection_id))
         .group_by(Face.person_id)
     ).all()
     first = {row[0]: (row[1], row[2]) for row in counted}
@@ -156,7 +156,8 @@ def page(
 
 def row_of(session: Session, person: Person) -> PersonRow:
     """One person as lists show them."""
-    count, first = session.execute(select(func.count(), func.min(Face.id)).where(Face.person_id == person.id)).one()
+    mine = (Face.person_id == person.id, face_rows.of_round(person.collection_id))
+    count, first = session.execute(select(func.count(), func.min(Face.id)).where(*mine)).one()
     return PersonRow(person, count, session.scalar(select(Face.public_id).where(Face.id == first)))
 
 
@@ -197,13 +198,15 @@ def attributes_of(session: Session, collection_id: int, external_ids: Some[str])
 
 
 def merge(session: Session, source: Person, into: Person) -> int:
-    """Give all of *source*'s faces to *into* and delete *source*. Returns the collection's new head.
+    """Give all of *source*'s faces, in every round, to *into* and delete *source*. Returns the collection's new head.
 
     Raises:
         Conflict: Both are the same person.
+        NotFound: One of them was erased or merged a moment ago.
     """
     if source.id == into.id:
         raise Conflict("A person cannot be merged into themselves.")
+    _lock(session, source, into)
     moved = session.scalars(select(Face.id).where(Face.person_id == source.id).order_by(Face.id)).all()
     session.execute(update(Face).where(Face.person_id == source.id).values(person_id=into.id))
     session.execute(update(Item).where(Item.person_id == source.id).values(person_id=into.id))
@@ -216,10 +219,13 @@ def merge(session: Session, source: Person, into: Person) -> int:
 def delete(session: Session, person: Person) -> int:
     """Erase a person: their faces, chips and embeddings, and the photos that show nobody else who is known.
 
-    Rows go now, objects by ``removals``. Returns the collection's new head.
+    In every round. Rows go now, objects by ``removals``. Returns the collection's new head.
+
+    Raises:
+        NotFound: They were erased or merged a moment ago.
     """
     collection_id = person.collection_id
-    session.execute(select(Person.id).where(Person.id == person.id).with_for_update())
+    _lock(session, person)
     shown = session.scalars(select(Face.photo_id).where(Face.person_id == person.id).distinct()).all()
     shared = set(
         session.scalars(
@@ -243,8 +249,27 @@ def delete(session: Session, person: Person) -> int:
 
 
 def faces_of(session: Session, person: Person) -> list[tuple[Face, Photo]]:
-    """A person's faces with the photos they are in, oldest first."""
-    rows = session.execute(
-        select(Face, Photo).join(Photo, Photo.id == Face.photo_id).where(Face.person_id == person.id).order_by(Face.id)
-    )
+    """A person's faces in the collection's round with the photos they are in, oldest first."""
+    mine = (Face.person_id == person.id, face_rows.of_round(person.collection_id))
+    rows = session.execute(select(Face, Photo).join(Photo, Photo.id == Face.photo_id).where(*mine).order_by(Face.id))
     return list(rows)
+
+
+def _lock(session: Session, *people: Person) -> None:
+    """Have *people*, the photos that show them, and those that are said to and still under way, stay as they are.
+
+    Until the transaction ends, whoever writes a face of theirs waits; who does so already and holds its photo goes on first.
+
+    Raises:
+        NotFound: One of them is gone.
+    """
+    ids = [person.id for person in people]
+    wanted = select(Person.id).where(Person.id.in_(ids)).order_by(Person.id)
+    there = set(session.scalars(wanted.with_for_update(key_share=True)))  # Not what a foreign key to them asks for.
+    for person in people:
+        if person.id not in there:
+            raise NotFound("person", person.public_id)
+    shown = select(Face.photo_id).where(Face.person_id.in_(ids))
+    pending = select(Item.photo_id).where(Item.person_id.in_(ids), Item.state.in_(("queued", "waiting")))
+    theirs = select(Photo.id).where(or_(Photo.id.in_(shown), Photo.id.in_(pending))).order_by(Photo.id)
+    session.execute(theirs.with_for_update())

@@ -1,5 +1,7 @@
 """Photos: the bytes we were given, once per collection."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -46,8 +48,14 @@ def add(session: Session, photo: Photo) -> bool:
 
 
 def faces_of(session: Session, photo: Photo) -> list[Face]:
-    """The faces of a photo, in the order they were found."""
-    return list(session.scalars(select(Face).where(Face.photo_id == photo.id).order_by(Face.id)))
+    """The faces of a photo in the collection's round, in the order they were found."""
+    mine = (Face.photo_id == photo.id, face_rows.of_round(photo.collection_id))
+    return list(session.scalars(select(Face).where(*mine).order_by(Face.id)))
+
+
+def rows_of(session: Session, photo: Photo) -> Sequence[Face]:
+    """The rows of a photo's faces in all rounds; who changes them holds the photo's lock."""
+    return session.scalars(select(Face).where(Face.photo_id == photo.id).order_by(Face.id)).all()
 
 
 def delete(session: Session, photo: Photo) -> int:
@@ -61,8 +69,9 @@ def remove_rows(session: Session, photo: Photo) -> list[log.Change]:
 
     An item still under way ends as ``person_erased``: nothing may bring the photo back.
     """
+    session.execute(select(Photo.id).where(Photo.id == photo.id).with_for_update())
     changes: list[log.Change] = []
-    for face in faces_of(session, photo):
+    for face in rows_of(session, photo):
         changes += face_rows.remove_rows(session, face)
     session.execute(
         update(Item)

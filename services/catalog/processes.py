@@ -48,6 +48,11 @@ def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
     return session.scalar(taken.returning(Lease.name)) is not None
 
 
+def is_held(session: Session, name: str) -> bool:
+    """Whether somebody holds the lease *name*."""
+    return session.scalar(select(Lease.name).where(Lease.name == name, Lease.expires_at >= now())) is not None
+
+
 def release(session: Session, name: str, holder: str) -> None:
     """Give a lease back, if it is still this holder's."""
     session.execute(delete(Lease).where(Lease.name == name, Lease.holder == holder))

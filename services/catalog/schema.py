@@ -81,6 +81,29 @@ class Model(Row):
     created_at: Mapped[float] = mapped_column(Float, default=now())
 
 
+class Generation(Row):
+    """A model and a detection of a collection's faces: what a search looks in, whole. One is active; others may be live.
+
+    A *round* is one detection of all photos: a face has a row in each, under the same public id. Numbers are never used
+    twice: snapshots are kept by them.
+    """
+
+    __tablename__ = "generations"
+    __table_args__ = (Index("generations_by_collection", "collection_id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    detector_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
+    """The detector's file, where it has one; None is the built-in MTCNN."""
+    round: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(16))
+    """``building``: not every face is in it yet, and no searcher has it. ``prepared``: complete, held ready by searchers; what
+    is written for it is logged. ``dropped``: nobody looks in it any more, and its rows are being removed."""
+    created_at: Mapped[float] = mapped_column(Float, default=now())
+    dropped_at: Mapped[float | None]
+
+
 class Collection(Row):
     """A gallery: whom a search looks among, under which model, and where its log stands."""
 
@@ -88,12 +111,13 @@ class Collection(Row):
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
+    generation_id: Mapped[int | None] = mapped_column(Key)
+    """The active generation: what searches look in. The next three are its own, written with it, so that a search reads one row."""
     model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
-    """The active model: what searches use."""
-    live_models: Mapped[list[int]] = mapped_column(JSON, default=list)
-    """The models that every new face must be embedded with."""
     detector_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"))
-    """The detector's file, where it has one; None is the built-in MTCNN."""
+    round: Mapped[int] = mapped_column(default=0)
+    live: Mapped[list[int]] = mapped_column(JSON, default=list)
+    """The generations, the active one among them, that every new face must be in."""
     epoch: Mapped[str] = mapped_column(String(32))
     """Random; new at every restore. Sequence numbers of another epoch mean nothing."""
     head: Mapped[int] = mapped_column(Key, default=0)
@@ -154,22 +178,26 @@ class Photo(Row):
 
 
 class Face(Row):
-    """A face in a photo under one detection rule.
+    """A face in a photo as one detection round found it.
 
-    A face that was not chosen has neither chip nor embedding: only box and score are kept of a bystander.
+    A face that was not chosen has neither chip nor embedding: only box and score are kept of a bystander. While two rounds
+    are live the same face has a row in each, under the same public id; whose it is, is written to both.
     """
 
     __tablename__ = "faces"
     __table_args__ = (
         Index("faces_by_photo", "photo_id"),
         Index("faces_by_person", "person_id"),
-        Index("faces_by_collection", "collection_id", "id"),
+        Index("faces_by_round", "collection_id", "round", "id"),
+        UniqueConstraint("public_id", "round", name="faces_by_public_id"),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    public_id: Mapped[str] = mapped_column(String(32))
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
     photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id"))
+    round: Mapped[int] = mapped_column(default=0)
+    """The detection round that it belongs to; searched and shown are those of the collection's."""
     person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
     assigned_by: Mapped[str | None] = mapped_column(String(16))
     """``import`` or ``hand``."""
@@ -208,9 +236,9 @@ class LogEntry(Row):
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(Key, primary_key=True, autoincrement=False)
     operation: Mapped[str] = mapped_column(String(16))
-    """``add``, ``remove`` or ``assign`` of a face; ``attributes`` of a person."""
+    """``add``, ``remove`` or ``assign`` of a face; ``attributes`` of a person; ``prepare`` or ``switch`` to a generation."""
     face_id: Mapped[int] = mapped_column(Key)
-    """0 where it happened to a person."""
+    """0 where it happened to a person; the generation's number of ``prepare`` and ``switch``."""
     person_id: Mapped[int | None] = mapped_column(Key)
     created_at: Mapped[float] = mapped_column(Float, default=now())
 
@@ -224,7 +252,8 @@ class Job(Row):
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
     kind: Mapped[str] = mapped_column(String(16))
-    """``import`` or ``upload``; ``training``, ``evaluation``, ``calibration`` or ``quantisation``."""
+    """``import`` or ``upload``; ``training``, ``evaluation``, ``calibration``, ``quantisation`` or
+    ``comparison``."""
     source: Mapped[str] = mapped_column(String(1024), default="")
     queue: Mapped[str] = mapped_column(String(16))
     """``enrol``, ``bulk`` or ``training``."""
@@ -244,7 +273,7 @@ class Job(Row):
 
 
 class Computation(Row):
-    """A job without items: a training, an evaluation, a calibration or a quantisation, and who computes it until when."""
+    """A job without items: a training, an evaluation, a calibration, a quantisation or a comparison, and who computes it until when."""
 
     __tablename__ = "computations"
     __table_args__ = (
@@ -287,13 +316,14 @@ class Evaluation(Row):
 
 
 class Calibration(Row):
-    """Which rates a similarity stands for among the people of a collection, under one model."""
+    """Which rates a similarity stands for among the people of a collection, in one generation."""
 
     __tablename__ = "calibrations"
-    __table_args__ = (UniqueConstraint("collection_id", "model_id", name="calibrations_by_model"),)
+    __table_args__ = (UniqueConstraint("generation_id", name="calibrations_by_generation"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    generation_id: Mapped[int] = mapped_column(ForeignKey("generations.id", ondelete="CASCADE"))
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
     sequence: Mapped[int] = mapped_column(Key)
     """The log entry up to which it has seen the collection."""

@@ -4,8 +4,8 @@ import hashlib
 
 from sqlalchemy.orm import Session
 
-from services.catalog import collections, jobs, log, photos
-from services.catalog.schema import Collection, Embedding, Face, Item, Job, Model, Person, Photo, new_id
+from services.catalog import collections, generations, jobs, log, photos
+from services.catalog.schema import Collection, Embedding, Face, Generation, Item, Job, Model, Person, Photo, new_id
 
 
 def gallery(session: Session) -> Collection:
@@ -21,6 +21,18 @@ def model(session: Session) -> Model:
     session.add(row)
     session.flush()
     return row
+
+
+def generation(session: Session, of: Model, *, round_: int = 0) -> Generation:
+    """One more live generation of the default collection, prepared though nothing may be in it; the first is the active one."""
+    collection = gallery(session)
+    if collection.generation_id is None:
+        collection.round = round_
+        return generations.first(session, collection, of.id, None)
+    made = generations.begin(session, collection.id, of.id, None, round_=round_)
+    made.state = generations.PREPARED
+    session.flush()
+    return made
 
 
 def photo(session: Session, content: str) -> Photo:

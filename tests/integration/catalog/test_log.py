@@ -93,11 +93,12 @@ def test_a_transaction_that_is_undone_leaves_no_number(catalog: Catalog) -> None
 def test_faces_come_in_batches_that_miss_none(catalog: Catalog) -> None:
     with catalog.transaction() as session:
         gallery, model = rows.gallery(session).id, rows.model(session)
+        generation = rows.generation(session, model).id
         ids = [rows.face(session, rows.photo(session, str(n)), None, embedded_by=model).id for n in range(7)]
         rows.face(session, rows.photo(session, "not embedded"), None)
 
     with catalog.reading() as session:
-        batches = list(log.faces(session, gallery, model.id, batch=3))
+        batches = list(log.faces(session, gallery, generation, batch=3))
 
     assert [list(batch.face_ids) for batch in batches] == [ids[:3], ids[3:6], ids[6:]]
 
@@ -105,13 +106,14 @@ def test_faces_come_in_batches_that_miss_none(catalog: Catalog) -> None:
 def test_owners_are_those_of_the_faces_that_have_an_embedding(catalog: Catalog) -> None:
     with catalog.transaction() as session:
         gallery, model = rows.gallery(session).id, rows.model(session)
+        generation = rows.generation(session, model).id
         for n in range(5):
             rows.face(session, rows.photo(session, str(n)), None, embedded_by=model)
         rows.face(session, rows.photo(session, "not embedded"), None)
 
     with catalog.reading() as session:
-        owners = [row for batch in log.owners(session, gallery, model.id, batch=2) for row in batch]
-        [faces] = log.faces(session, gallery, model.id)
+        owners = [row for batch in log.owners(session, gallery, generation, batch=2) for row in batch]
+        [faces] = log.faces(session, gallery, generation)
 
     assert owners == list(zip(faces.face_ids, faces.person_ids, strict=True))
     assert len(owners) == 5

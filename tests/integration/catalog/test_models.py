@@ -2,10 +2,11 @@
 
 import pytest
 
-from services.catalog import models
+from services.catalog import collections, generations, models
 from services.catalog.engine import Catalog
-from services.catalog.schema import Collection, Model
+from services.catalog.schema import Model
 from services.errors import Conflict, LicenceNotAccepted
+from tests.integration.catalog import rows
 
 UPLOAD = {"file": "net.onnx", "sha256": "5" * 64}
 
@@ -95,7 +96,27 @@ def test_what_uses_a_model_is_told(catalog: Catalog) -> None:
     model = taken(catalog, "net", "a" * 64)
     with catalog.transaction() as session:
         assert models.uses(session, model) == []
-        session.add(Collection(name="staff", model_id=model.id, live_models=[model.id], epoch="e"))
+        staff = collections.create(session, "staff")
+        generation = generations.first(session, staff, model.id, None)
+        assert models.uses(session, model) == ["collection staff"]
+        generation.state = generations.DROPPED
 
     with catalog.reading() as session:
-        assert models.uses(session, model) == ["collection staff"]
+        assert models.uses(session, model) == []
+
+
+def test_what_is_activated_is_used_by_collections_without_photos_and_by_no_other(catalog: Catalog) -> None:
+    with catalog.transaction() as session:
+        one, two = rows.model(session), rows.model(session)
+        detector = models.register(session, kind=models.DETECTOR, name="yunet", digest="e" * 64, state="candidate")
+        models.activate(session, one)
+        collections.create(session, "empty")
+        rows.photo(session, "in the default collection")
+        models.activate(session, detector)
+        models.activate(session, two)
+
+    with catalog.reading() as session:
+        used = {c.name: (c.model_id, c.detector_id) for c in collections.all_of(session)}
+        assert used == {"default": (one.id, None), "empty": (two.id, detector.id)}
+        for collection in collections.all_of(session):
+            assert [g.model_id for g in generations.live_of(session, collection.id)] == [collection.model_id]

@@ -1,17 +1,20 @@
 """Identities: upserted, never doubled; erased with all that shows them."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from services.catalog import faces, log, people
 from services.catalog.engine import Catalog
 from services.catalog.schema import Embedding, Face, LogEntry, Person, Photo, Removal
 from services.errors import Conflict, InvalidRequest
 from tests.integration.catalog import rows
+from tests.integration.catalog.building import copied
+from tests.waiting import eventually
 
 
 def test_eight_clients_at_once_make_one_person(catalog: Catalog) -> None:
@@ -132,6 +135,7 @@ def test_merging_moves_every_face_and_logs_it(catalog: Catalog) -> None:
 def test_erasing_a_person_leaves_no_row_that_shows_them(catalog: Catalog) -> None:
     with catalog.transaction() as session:
         gallery, model = rows.gallery(session).id, rows.model(session)
+        generation = rows.generation(session, model).id
         ana, ben = people.ensure(session, gallery, "Ana"), people.ensure(session, gallery, "Ben")
         alone, both = rows.photo(session, "alone"), rows.photo(session, "both")
         mine = [rows.face(session, photo, ana, embedded_by=model) for photo in (alone, both)]
@@ -147,7 +151,7 @@ def test_erasing_a_person_leaves_no_row_that_shows_them(catalog: Catalog) -> Non
         assert session.scalars(select(Photo.id)).all() == [both.id]
         removed = set(session.scalars(select(Removal.object_key)))
         assert removed == {alone.object_key, *(face.chip_key for face in mine)}
-        last = log.entries(session, gallery, model.id, head - 2, 10)
+        last = log.entries(session, gallery, generation, head - 2, 10)
         assert [(e.operation, e.vector) for e in last] == [("remove", None), ("remove", None)]
 
 
@@ -172,3 +176,44 @@ def test_a_page_shows_how_many_faces_a_person_has(catalog: Catalog) -> None:
         [row] = people.page(session, gallery)
         assert (row.faces, row.face_id) == (2, first.public_id)
         assert session.scalar(select(func.count()).select_from(Face)) == 2
+
+
+@pytest.mark.parametrize("gone", [people.merge, people.delete])
+def test_who_goes_waits_for_a_row_that_is_being_written_of_a_face_of_theirs(
+    catalog: Catalog, gone: Callable[..., int]
+) -> None:
+    """A rebuild writes a face of theirs in a round of its own, under the photo's lock, after they were locked and before they go."""
+    if catalog.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    with catalog.transaction() as session:
+        gallery = rows.gallery(session).id
+        ana, anna = people.ensure(session, gallery, "Ana"), people.ensure(session, gallery, "Anna")
+        face = rows.face(session, rows.photo(session, "a"), anna)
+    ends: list[object] = []
+
+    def go() -> None:
+        try:
+            with catalog.transaction() as session:
+                ends.append(gone(session, session.get_one(Person, anna.id), *([ana] if gone is people.merge else [])))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test must say so
+            ends.append(error)
+
+    going = threading.Thread(target=go)
+    with catalog.transaction() as session:
+        [old] = faces.rows_of(session, face)
+        going.start()
+        eventually(lambda: _somebody_waits(catalog))
+        session.add(copied(old, 1))
+        session.flush()
+    going.join(60)
+
+    assert [type(end) for end in ends] == [int], ends
+    with catalog.reading() as session:
+        owners = [ana.id, ana.id] if gone is people.merge else []
+        assert session.scalars(select(Face.person_id)).all() == owners
+
+
+def _somebody_waits(catalog: Catalog) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with catalog.reading() as session:
+        return bool(session.execute(text(waiting)).scalar())
