@@ -29,7 +29,8 @@ from index import grouping, pairs
 from index.pairs import Pairs
 from index.protocol import Half, Vectors
 from index.templates import template
-from services.gateway import clusters, thresholds
+from services import thresholds
+from services.gateway import clusters
 from workers.models import casia_webface
 
 Labels = NDArray[np.int64]

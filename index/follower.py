@@ -25,7 +25,8 @@ class Follower:
 
     log: Log
     collection: int
-    model: int
+    generation: int
+    """In which its faces are looked at: a model and a detection of them."""
     home: Home
     replica: Replica | None = None
     reloads: int = 0
@@ -104,7 +105,7 @@ class Follower:
     def _from_rows(self, head: Head) -> Replica:
         """All rows, as of *head* or a little later: what is replayed twice changes nothing, entries are idempotent."""
         replica = self.home.empty(head.epoch)
-        rows = self.log.faces(self.collection, self.model)
+        rows = self.log.faces(self.collection, self.generation)
         replica.fill(rows, self.log.attributes(self.collection), sequence=head.sequence)
         return replica
 
@@ -113,7 +114,7 @@ class Follower:
         goal = replica.reach(head.sequence)
         while replica.sequence < goal:
             most = min(_BATCH, goal - replica.sequence)
-            entries = self.log.entries(self.collection, self.model, replica.epoch, replica.sequence, most)
+            entries = self.log.entries(self.collection, self.generation, replica.epoch, replica.sequence, most)
             if not entries or entries[0].sequence != replica.sequence + 1:
                 return False
             replica.apply(entries)

@@ -42,7 +42,7 @@ class Hits:
 
 
 class VectorIndex(Protocol):
-    """The faces of one collection under one model, nearest first, as of one sequence number of its log.
+    """The faces of one collection in one generation, nearest first, as of one sequence number of its log.
 
     One writer, any number of readers; a search sees the index as it was when the search began. Every change is
     idempotent: adding a face that is there replaces its vector, removing one that is not there does nothing.
@@ -161,9 +161,9 @@ def near_1(norms: NDArray[np.float32]) -> NDArray[np.bool_]:
 class Entry:
     """One entry of a collection's log, as a follower meets it.
 
-    ``operation`` is ``add``, ``remove`` or ``assign``, of a face; or ``attributes``, of a person. ``vector`` is the face's
-    float16 vector under the follower's model, or None where the entry has none or its embedding was erased since: then
-    it only advances the number. ``person`` is None for a face that belongs to nobody. ``attributes`` are what the person
+    ``operation`` is ``add``, ``remove`` or ``assign``, of a face; or ``attributes``, of a person; any other only advances the
+    number. ``vector`` is the face's float16 vector in the follower's generation, or None where it is not in it or its
+    embedding was erased since: then the entry only advances the number, too. ``person`` is None for a face that belongs to nobody. ``attributes`` are what the person
     has now, whatever the operation; None where there is no person.
     """
 
@@ -191,24 +191,24 @@ class Log(Protocol):
     def heads(self) -> dict[int, Head]:
         """The heads of all collections, in one query."""
 
-    def entries(self, collection: int, model: int, epoch: str, after: int, limit: int) -> list[Entry]:
+    def entries(self, collection: int, generation: int, epoch: str, after: int, limit: int) -> list[Entry]:
         """At most *limit* entries of this *epoch* with a sequence number above *after*, in order.
 
         None at all where the collection has another epoch by now: two histories are never mixed.
         """
 
-    def faces(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64], NDArray[np.float16]]]:
-        """All embedded faces, in batches: face numbers (n,), person numbers (n,) with 0 for nobody, vectors (n, d)."""
+    def faces(self, collection: int, generation: int) -> Iterator[tuple[Ids, NDArray[np.int64], NDArray[np.float16]]]:
+        """All faces of a generation, in batches: face numbers (n,), person numbers (n,) with 0 for nobody, vectors (n, d)."""
 
-    def owners(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
-        """All embedded faces without their vectors: face numbers (n,), person numbers (n,) with 0 for nobody."""
+    def owners(self, collection: int, generation: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
+        """All faces of a generation without their vectors: face numbers (n,), person numbers (n,) with 0 for nobody."""
 
     def attributes(self, collection: int) -> Iterator[tuple[int, Mapping[str, str]]]:
         """The attributes of all people who have any, by person number."""
 
 
 class Shelf(Protocol):
-    """Where the snapshots of one collection under one model lie. Objects have names like paths.
+    """Where the snapshots of one collection in one generation lie. Objects have names like paths.
 
     An object appears whole or not at all. Two may write at once: they write different names, or the same bytes.
     """

@@ -1,4 +1,4 @@
-"""A replica: one collection under one model as a searcher holds it: faces, whose each is, and everybody's template."""
+"""A replica: one collection in one generation as a searcher holds it: faces, whose each is, and everybody's template."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

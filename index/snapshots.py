@@ -109,7 +109,7 @@ class Snapshots:
                 if manifest.dimension == dimension and manifest.name == name:
                     self._bring(manifest, troubles)
                     return states.thaw(manifest, self.folder, engine), troubles
-                troubles.append(f"The snapshot {name} is of another model or another number.")
+                troubles.append(f"The snapshot {name} is of another dimension or another number.")
             except (DamagedSnapshot, OSError, ValueError, KeyError) as error:
                 troubles.append(str(error))
             shutil.rmtree(self.folder / name, ignore_errors=True)

@@ -31,26 +31,26 @@ class CatalogLog:
         with self._catalog.reading() as session:
             return {collection: Head(*head) for collection, head in log.heads(session).items()}
 
-    def entries(self, collection: int, model: int, epoch: str, after: int, limit: int) -> list[Entry]:
+    def entries(self, collection: int, generation: int, epoch: str, after: int, limit: int) -> list[Entry]:
         """See :class:`index.protocol.Log`. Epoch and entries are read at one moment."""
         with self._catalog.reading() as session:
             head = log.head(session, collection)
-            rows = log.entries(session, collection, model, after, limit) if head and head[0] == epoch else []
+            rows = log.entries(session, collection, generation, after, limit) if head and head[0] == epoch else []
         return [Entry(r.sequence, r.operation, r.face_id, r.person_id, _vector(r.vector), r.attributes) for r in rows]
 
-    def faces(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64], NDArray[np.float16]]]:
+    def faces(self, collection: int, generation: int) -> Iterator[tuple[Ids, NDArray[np.int64], NDArray[np.float16]]]:
         """See :class:`index.protocol.Log`. All in one reading transaction."""
         with self._catalog.reading() as session:
-            for rows in log.faces(session, collection, model):
+            for rows in log.faces(session, collection, generation):
                 faces = np.array(rows.face_ids, np.int64)
                 persons = np.array([person or 0 for person in rows.person_ids], np.int64)
                 for some, vectors in _runs(rows.vectors):
                     yield faces[some], persons[some], vectors
 
-    def owners(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
+    def owners(self, collection: int, generation: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
         """See :class:`index.protocol.Log`. All in one reading transaction."""
         with self._catalog.reading() as session:
-            for rows in log.owners(session, collection, model):
+            for rows in log.owners(session, collection, generation):
                 faces = np.array([row.face_id for row in rows], np.int64)
                 yield faces, np.array([row.person_id or 0 for row in rows], np.int64)
 

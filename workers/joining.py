@@ -31,7 +31,7 @@ _SERVES_TIMES = 10
 _MOST_KEPT, _MOST_WANTED = 8, 8
 
 Key = tuple[str, int, int, float]
-"""What is compared, collection, model, threshold."""
+"""What is compared, collection, generation, threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Joining:
         """The answer, what went wrong, or None: not yet."""
         join, key = asked.join, _key(asked)
         try:
-            replica = self._replicas.get(join.collection, join.model)
+            replica = self._replicas.get(join.collection, join.generation)
         except ColegaError as error:
             return error
         late = asked.left_s < _LAST_MOMENT_S
@@ -194,7 +194,7 @@ class Joining:
 
 
 def _key(asked: JoinAsk) -> Key:
-    return asked.join.what, asked.join.collection, asked.join.model, asked.join.threshold
+    return asked.join.what, asked.join.collection, asked.join.generation, asked.join.threshold
 
 
 def _people(replica: Replica) -> Ids:

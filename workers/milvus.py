@@ -44,17 +44,21 @@ class Milvus:
         self._log = log
         self._has_lease = has_lease
 
-    def home(self, collection: int, model: int, dimension: int) -> MilvusHome:
-        """Where the replica of a collection under a model lives."""
-        return MilvusHome(self._server, self._marks, self._log, collection, model, dimension, self._has_lease)
+    def home(self, collection: int, generation: int, dimension: int) -> MilvusHome:
+        """Where the replica of a collection in a generation lives."""
+        return MilvusHome(self._server, self._marks, self._log, collection, generation, dimension, self._has_lease)
 
-    def tend(self, collections: Collection[int]) -> None:
-        """Where this searcher writes: remove what belongs to none of *collections* any more, once a minute."""
+    def tend(self, kept: Collection[tuple[int, int]]) -> None:
+        """Where this searcher writes: remove what belongs to none of the generations *kept* any more, once a minute.
+
+        Args:
+            kept: Collections and generations.
+        """
         if not self._has_lease() or time.monotonic() - self._swept_at < _SWEEP_EVERY_S:
             return
         self._swept_at = time.monotonic()
         try:
-            for name in self._sweep.sweep(collections):
+            for name in self._sweep.sweep(kept):
                 logger().info("milvus.dropped", name=name)
         except IndexUnavailable as error:
             logger().warning("milvus.not_swept", error=str(error))

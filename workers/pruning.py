@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy.orm import Session
+
 from index.manifest import MANIFEST, DamagedSnapshot, Manifest, newest
 from index.snapshots import KEPT
-from services.catalog import collections, log
+from services.catalog import collections, held, log
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection
 from services.errors import MissingObject
@@ -34,9 +36,11 @@ def prune_logs(catalog: Catalog, store: PhotoStore, *, entries_for_s: float = EN
     """
     with catalog.reading() as session:
         galleries = collections.all_of(session)
+        searched = _searched(session)
     pruned = 0
     for gallery in galleries:
-        up_to = min((_needed_after(store, gallery, model) for model in gallery.live_models), default=gallery.head)
+        mine = (generation for collection, generation in searched if collection == gallery.id)
+        up_to = min((_needed_after(store, gallery, generation) for generation in mine), default=gallery.head)
         while True:
             with catalog.transaction() as session:
                 deleted = log.prune(session, gallery.id, up_to=up_to, older_than_s=entries_for_s, limit=_BATCH)
@@ -49,14 +53,14 @@ def prune_logs(catalog: Catalog, store: PhotoStore, *, entries_for_s: float = EN
 
 
 def drop_lost_snapshots(catalog: Catalog, store: PhotoStore) -> int:
-    """Delete snapshots of collections that are gone and of models that a collection no longer uses.
+    """Delete snapshots of collections that are gone and of generations that nobody looks in any more.
 
     Returns:
         How many objects were deleted.
     """
     before = time.time() - _ORPHANS_S
     with catalog.reading() as session:
-        live = {keys.snapshots(c.id, model) for c in collections.all_of(session) for model in c.live_models}
+        live = {keys.snapshots(*key) for key in _searched(session)}
     lost = [
         stored.key
         for stored in store.list(f"{keys.SNAPSHOTS}/")
@@ -68,9 +72,14 @@ def drop_lost_snapshots(catalog: Catalog, store: PhotoStore) -> int:
     return len(lost)
 
 
-def _needed_after(store: PhotoStore, gallery: Collection, model: int) -> int:
+def _searched(session: Session) -> list[tuple[int, int]]:
+    """Collections and generations that searchers follow. One that is being built is made of rows when it is whole."""
+    return [each.key for each in held.searched(session, pinned=frozenset())]
+
+
+def _needed_after(store: PhotoStore, gallery: Collection, generation: int) -> int:
     """The sequence number after which a searcher that starts may need entries."""
-    prefix = keys.snapshots(gallery.id, model)
+    prefix = keys.snapshots(gallery.id, generation)
     there = {stored.key.removeprefix(prefix): stored for stored in store.list(prefix)}
     verified = list(_verified(store, prefix, there, gallery.epoch))
     return min(verified[:KEPT], default=gallery.head)

@@ -2,11 +2,13 @@
 
 A collection is loaded on first use or from the start (``COLEGA_INDEX_PINNED``), beside the thread that follows, so that
 a large one keeps no other waiting; and dropped by least recent use when all of them need more than
-``COLEGA_INDEX_MEMORY_MB``.
+``COLEGA_INDEX_MEMORY_MB``. A collection with several generations has a replica of each, and all of them are held: so that
+a switch from one to another finds both ready.
 """
 
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +46,8 @@ class Held:
     """Embeddings passed over, as last reported."""
     recovered: str = ""
     """What it last recovered from: a gap, another history, a damaged file."""
+    dropped_at: float | None = None
+    """When its generation was found to be dropped."""
 
     @property
     def is_at_rest(self) -> bool:
@@ -67,6 +71,8 @@ class Keeping:
     """Whether this searcher is the one whose snapshots go to the shelf."""
     loaded: Callable[[], None] = lambda: None
     """Told when something was loaded, from another thread."""
+    linger_s: float = 30.0
+    """For so long a generation that was dropped is held on: a search that began before may still ask for it."""
 
 
 class Replicas:
@@ -85,14 +91,14 @@ class Replicas:
         self._counted_at = 0.0
         self._seen: Mapping[int, Head] = {}
 
-    def get(self, collection: int, model: int) -> Replica | None:
-        """The replica of a collection under a model. None: it is not here yet; it was asked for with this.
+    def get(self, collection: int, generation: int) -> Replica | None:
+        """The replica of a collection in a generation. None: it is not here yet; it was asked for with this.
 
         Raises:
-            NotFound: The collection is gone.
+            NotFound: The collection or the generation is gone.
             ColegaError: It cannot be had; it is tried again in some seconds.
         """
-        key = (collection, model)
+        key = (collection, generation)
         held = self._held.get(key)
         if held is not None and held.follower.replica is not None:
             held.used_at = time.monotonic()
@@ -107,6 +113,11 @@ class Replicas:
     def is_wanted(self) -> bool:
         """Whether somebody waits for a replica that is not here and not being loaded."""
         return any(key not in self._loading for key in list(self._wanted))
+
+    @property
+    def here(self) -> AbstractSet[Key]:
+        """What is held now. Asked for by the thread that follows."""
+        return set(self._held)
 
     @property
     def in_use(self) -> set[Key]:
@@ -137,12 +148,24 @@ class Replicas:
         if time.monotonic() - self._counted_at >= _COUNT_EVERY_S:
             self._count()
 
+    def let_go(self, kept: AbstractSet[Key]) -> None:
+        """Drop what is held of generations that are not *kept* any more, once nobody can ask for it."""
+        now = time.monotonic()
+        for key, held in list(self._held.items()):
+            if key in kept:
+                held.dropped_at = None
+            elif held.dropped_at is None:
+                held.dropped_at = now
+            elif now - held.dropped_at >= self._keeping.linger_s and key not in self._loading:
+                self._drop(key)
+                logger().info("replica.let_go", collection=key[0], generation=key[1])
+
     def described(self, heads: Mapping[int, Head]) -> list[dict[str, Any]]:
         """What ``status`` shows of each replica."""
         return [
             {
                 "collection": key[0],
-                "model": key[1],
+                "generation": key[1],
                 "epoch": replica.epoch,
                 "sequence": replica.sequence,
                 "lag": held.follower.lag(heads[key[0]]),

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from index.engine import device
@@ -23,7 +24,7 @@ from index.protocol import Head
 from services import installation
 from services.broker.joins import JoinDesk
 from services.broker.requests import Query, Searching
-from services.catalog import collections, models, processes
+from services.catalog import held, processes
 from services.catalog.engine import Catalog
 from services.errors import BrokerUnavailable, CannotStart, CatalogUnavailable, ColegaError, IndexUnavailable
 from services.logs import configure, logger
@@ -78,7 +79,9 @@ class Searcher:
         self._stopping = threading.Event()
         self._writes_until = 0.0
         self._milvus = _milvus(environment, self._log, self._has_lease)
+        self._kept: set[Key] = set()
         self._pinned: set[Key] = set()
+        self._told: AbstractSet[Key] = set()
         self._replicas = Replicas(
             self._log,
             self._home,
@@ -147,9 +150,11 @@ class Searcher:
                 if time.monotonic() >= next_beat:
                     self._prepare()
                 self._replicas.follow(heads)
+                if self._told != self._replicas.here:  # A switch may wait for what is here now.
+                    self._beat(heads)
                 if time.monotonic() >= next_beat:
                     self._beat(heads)
-                    self._folder.sweep(self._replicas.in_use, heads.keys())
+                    self._folder.sweep(self._replicas.in_use, self._kept)
                     next_beat = time.monotonic() + _BEAT_EVERY_S
             except (CatalogUnavailable, BrokerUnavailable, IndexUnavailable):
                 self._stopping.wait(_AWAY_S)
@@ -159,43 +164,46 @@ class Searcher:
             self._woken.wait(self._settings.index_poll_s)
             self._woken.clear()
 
-    def _home(self, collection: int, model: int) -> ReplicaHome:
+    def _home(self, collection: int, generation: int) -> ReplicaHome:
         with self._catalog.reading() as session:
-            dimension = models.by_id(session, model).dimension or 0
+            dimension = held.dimension(session, generation)
         if self._milvus is not None:
-            return self._milvus.home(collection, model, dimension)
+            return self._milvus.home(collection, generation, dimension)
         return EngineHome(
             dimension,
-            self._folder.path / f"{collection}-{model}",
+            self._folder.of(collection, generation),
             self._sealer,
-            shelf=PhotoStoreShelf(self._store, collection, model),
+            shelf=PhotoStoreShelf(self._store, collection, generation),
             helper=self._helper,
             keeping=self._settings.index_vectors,
             device=self._device,
         )
 
     def _prepare(self) -> None:
-        """Take or renew the lease of the one who uploads snapshots, or writes to Milvus; read which collections are pinned.
+        """Take or renew the lease of the one who uploads snapshots, or writes to Milvus; read what is held and what no longer.
 
-        Who writes to Milvus holds all of them: the others follow what it has written.
+        Who writes to Milvus holds all generations: the others follow what it has written.
         """
         asked_at = time.monotonic()
         with self._catalog.transaction() as session:
             has_lease = processes.acquire(session, _LEASE, self._id, _LEASE_S)
         self._writes_until = asked_at + _WRITES_S if has_lease else 0.0
         names = {name.strip() for name in self._settings.index_pinned.split(",") if name.strip()}
-        holds_all = self._milvus is not None and has_lease
         with self._catalog.reading() as session:
-            known = collections.all_of(session) if holds_all else collections.named(session, names)
-            self._pinned = {(c.id, c.model_id) for c in known if c.model_id is not None}
+            searched = held.searched(session, pinned=names)
+        self._kept = {each.key for each in searched}
+        writes = self._milvus is not None and has_lease
+        self._pinned = self._kept if writes else {each.key for each in searched if each.is_pinned}
+        self._replicas.let_go(self._kept)
         if self._milvus is not None:
-            self._milvus.tend([c.id for c in known])
+            self._milvus.tend(self._kept)
 
     def _has_lease(self) -> bool:
         return time.monotonic() < self._writes_until
 
     def _beat(self, heads: Mapping[int, Head]) -> None:
         self._broker.register()
+        self._told = self._replicas.here
         details = {"device": self._device.name, "replicas": self._replicas.described(heads)}
         with self._catalog.transaction() as session:
             processes.beat(

@@ -1,4 +1,4 @@
-"""Searching: vectors in, ranked persons out, from the replica of exactly the model that made the vectors."""
+"""Searching: vectors in, ranked persons out, from the replica of exactly the generation that was asked for."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,9 @@ def answers(queries: Sequence[Query], replicas: Replicas) -> Iterator[Outcome]:
         assert search is not None
         where = tuple(sorted(search.where.items())) if search.where else None
         head = None if search.head is None else (search.head["weights"], search.head["bias"])
-        batches.setdefault((search.collection, search.model, search.k, search.person, where, head), []).append(query)
+        batches.setdefault((search.collection, search.generation, search.k, search.person, where, head), []).append(
+            query
+        )
     for batch in batches.values():
         yield from _batch(batch, replicas)
 
@@ -40,7 +42,7 @@ def _batch(queries: Sequence[Query], replicas: Replicas) -> Iterator[Outcome]:
     search = queries[0].ask.search
     assert search is not None
     try:
-        replica = replicas.get(search.collection, search.model)
+        replica = replicas.get(search.collection, search.generation)
         if replica is None:
             yield from ((query, _not_yet(query.ask, None)) for query in queries)
             return

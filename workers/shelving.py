@@ -10,11 +10,11 @@ from services.photos.store import PhotoStore
 
 
 class PhotoStoreShelf:
-    """An :class:`index.protocol.Shelf` in the photo store, for one collection under one model."""
+    """An :class:`index.protocol.Shelf` in the photo store, for one collection in one generation."""
 
-    def __init__(self, store: PhotoStore, collection: int, model: int) -> None:
+    def __init__(self, store: PhotoStore, collection: int, generation: int) -> None:
         self._store = store
-        self._prefix = keys.snapshots(collection, model)
+        self._prefix = keys.snapshots(collection, generation)
 
     def names(self) -> Iterator[tuple[str, float]]:
         """See :class:`index.protocol.Shelf`.

@@ -14,7 +14,7 @@ from services.logs import logger
 _LOOK_EVERY_S = 1.0
 
 Key = tuple[int, int]
-"""A collection and a model."""
+"""A collection and its generation."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 
 from benchmarks.index.galleries import Gallery
 from index.protocol import Half
-from services.catalog import collections, models
+from services.catalog import collections, generations, models
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
 from services.catalog.schema import Collection, Embedding, Face, Person, Photo, Row, new_id
@@ -22,6 +22,7 @@ class Enrolled:
     """Where the gallery is in a catalog."""
 
     collection: int
+    generation: int
     model: int
 
 
@@ -31,8 +32,7 @@ def enrol(catalog: Catalog, held: Gallery) -> Enrolled:
     with catalog.transaction() as session:
         model = models.register(session, kind="embedder", name="made", digest="0" * 64, state="active", dimension=512)
         collection = collections.by_name(session, collections.DEFAULT)
-        collection.model_id, collection.live_models = model.id, [model.id]
-        at = Enrolled(collection.id, model.id)
+        at = Enrolled(collection.id, generations.first(session, collection, model.id, None).id, model.id)
     alive = np.setdiff1d(np.arange(1, len(held) + 1), held.dead)
     people, person_of = np.unique(held.persons[alive - 1], return_inverse=True)
     numbers = range(1, len(people) + 1)
@@ -96,7 +96,7 @@ def enrol_many(catalog: Catalog, vectors: Half, count: int) -> list[tuple[int, i
     """Migrate an empty catalog and write *vectors* into each of *count* collections, a person a face.
 
     Returns:
-        Each collection with its model.
+        Each collection with its generation.
     """
     migrate(catalog)
     keys: list[tuple[int, int]] = []
@@ -104,10 +104,11 @@ def enrol_many(catalog: Catalog, vectors: Half, count: int) -> list[tuple[int, i
         model = models.register(session, kind="embedder", name="made", digest="0" * 64, state="active", dimension=512)
         for n in range(count):
             collection = collections.create(session, f"collection-{n}")
-            collection.model_id, collection.live_models, collection.head = model.id, [model.id], len(vectors)
-            keys.append((collection.id, model.id))
-    for n, (collection_id, model_id) in enumerate(keys):
-        at = Enrolled(collection_id, model_id)
+            assert collection.generation_id is not None  # It was made with the active model.
+            collection.head = len(vectors)
+            keys.append((collection.id, collection.generation_id))
+    for n, key in enumerate(keys):
+        at = Enrolled(*key, model.id)
         numbers = range(n * len(vectors) + 1, (n + 1) * len(vectors) + 1)
         for table, row in ((Person, _person), (Photo, _photo)):
             _write(catalog, table, (row(at, number) for number in numbers))

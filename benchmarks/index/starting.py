@@ -26,6 +26,7 @@ from index.follower import Follower
 from index.frozen import freeze
 from index.protocol import Vectors
 from services.catalog.engine import Catalog
+from services.catalog.migrate import migrate
 from tests.postgres import Postgres
 from tests.unit.index.arrays import FolderShelf
 from workers.following import CatalogLog
@@ -89,7 +90,7 @@ def _started(url: str, at: Enrolled, home: Path, shelf: Path, queries: Vectors, 
     log = CatalogLog(catalog)
     log.heads()  # Connected, as a searcher is.
     place = EngineHome(512, home, SealingHere(), shelf=FolderShelf(shelf))
-    follower = Follower(log, at.collection, at.model, place)
+    follower = Follower(log, at.collection, at.generation, place)
     before, cpu, wall = resident(), time.process_time(), time.perf_counter()
     replica = follower.start()
     cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
@@ -118,7 +119,10 @@ def _sqlite(kept: Path, scratch: Path, held: Gallery) -> Iterator[tuple[str, Enr
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
         (scratch / "catalog.sqlite").replace(file)
-    yield f"sqlite:///{file}", Enrolled(1, 1)
+    catalog = Catalog(f"sqlite:///{file}")
+    migrate(catalog)
+    catalog.close()
+    yield f"sqlite:///{file}", Enrolled(1, 1, 1)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The engine: a log-structured index of one collection under one model, in memory and in a folder of its own.
+"""The engine: a log-structured index of one collection in one generation, in memory and in a folder of its own.
 
 New faces go to a *tail* that is searched exactly. A full tail is frozen and *sealed* into a segment; small segments and
 those with many dead are merged (*compaction*). Both are done elsewhere, by a :class:`index.engine.sealing.Sealer`, and

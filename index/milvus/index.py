@@ -1,4 +1,4 @@
-"""The Milvus backend: the faces, or the templates, of one collection under one model in a Milvus collection.
+"""The Milvus backend: the faces, or the templates, of one collection in one generation in a Milvus collection.
 
 Milvus finds candidates; their similarities are computed here, in float32, from the vectors as stored. So a score is the
 same number as the engine's, whatever index Milvus searches with, and a face that was removed meanwhile is not answered.

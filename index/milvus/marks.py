@@ -13,22 +13,22 @@ from pymilvus import DataType
 from index.milvus.server import LOOK_S, WRITE_S, Server
 from services.errors import IndexUnavailable
 
-NAME = "colega_marks"
+NAME = "colega_editions"
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is there of one collection under one model."""
+    """What is there of one collection in one generation."""
 
     epoch: str
-    generation: str
+    edition: str
     """Of the two Milvus collections; another one each time that they are filled from rows."""
     sequence: int
     """The last log entry that is in them, whole."""
 
 
 class Marks:
-    """All marks of the database, by ``COLLECTION_MODEL``. Any thread may ask.
+    """All marks of the database, by ``COLLECTION_gGENERATION``. Any thread may ask.
 
     Args:
         server: Where they are.
@@ -43,10 +43,10 @@ class Marks:
         self._marks: dict[str, Mark] = {}
         self._lock = threading.RLock()
         self.filling: set[str] = set()
-        """Generations that this process fills at the moment."""
+        """Editions that this process fills at the moment."""
 
     def of(self, key: str) -> Mark | None:
-        """The mark of one collection under one model; None where nothing is whole yet.
+        """The mark of one collection in one generation; None where nothing is whole yet.
 
         Raises:
             IndexUnavailable: Milvus does not answer.
@@ -62,7 +62,7 @@ class Marks:
         Raises:
             IndexUnavailable: Milvus does not answer; the old mark stands.
         """
-        row = {"key": key, "epoch": mark.epoch, "generation": mark.generation, "sequence": mark.sequence}
+        row = {"key": key, "epoch": mark.epoch, "edition": mark.edition, "sequence": mark.sequence}
         with self._lock:
             self._ensure()
             self._server.ask("upsert", NAME, [row | {"vector": [1.0, 0.0]}], timeout=WRITE_S)
@@ -82,14 +82,14 @@ class Marks:
                 "query",
                 NAME,
                 filter="sequence >= 0",
-                output_fields=["key", "epoch", "generation", "sequence"],
+                output_fields=["key", "epoch", "edition", "sequence"],
                 consistency_level="Strong",
                 timeout=LOOK_S,
             )
         except IndexUnavailable:
             self._is_there = False  # It may come back as another one, with nothing in it.
             raise
-        self._marks = {row["key"]: Mark(row["epoch"], row["generation"], int(row["sequence"])) for row in rows}
+        self._marks = {row["key"]: Mark(row["epoch"], row["edition"], int(row["sequence"])) for row in rows}
         self._read_at = time.monotonic()
 
     def _ensure(self) -> None:
@@ -99,7 +99,7 @@ class Marks:
         fields = [
             ("key", DataType.VARCHAR, {"is_primary": True, **text}),
             ("epoch", DataType.VARCHAR, text),
-            ("generation", DataType.VARCHAR, text),
+            ("edition", DataType.VARCHAR, text),
             ("sequence", DataType.INT64, {}),
             ("vector", DataType.FLOAT_VECTOR, {"dim": 2}),  # No collection of Milvus is without one.
         ]

@@ -34,9 +34,9 @@ class MilvusReplica(Replica):
     Args:
         server: Where its vectors are.
         marks: How far they have come.
-        key: Names the collection and the model among the marks.
+        key: Names the collection and its generation among the marks.
         name: Of its two Milvus collections, without their endings.
-        epoch, generation: Of this filling.
+        epoch, edition: Of this filling.
         dimension: Of the vectors.
         has_lease: Whether this searcher is the writer. Asked before each change.
     """
@@ -49,14 +49,14 @@ class MilvusReplica(Replica):
         key: str,
         name: str,
         epoch: str,
-        generation: str,
+        edition: str,
         dimension: int,
         has_lease: Callable[[], bool],
     ) -> None:
         faces = MilvusIndex(server, f"{name}_faces", dimension, writes=self._writes)
         templates = MilvusIndex(server, f"{name}_people", dimension, writes=self._writes, tagged=self._tags)
         super().__init__(faces, templates, epoch=epoch)
-        self.generation = generation
+        self.edition = edition
         self._server, self._marks, self._key = server, marks, key
         self._has_lease = has_lease
         self._is_writer = False
@@ -70,7 +70,7 @@ class MilvusReplica(Replica):
     def is_outdated(self) -> bool:
         """Whether another filling has taken the place of this one, or this searcher has become the writer or ceased to be."""
         mark = self._marks.of(self._key)
-        replaced = mark is None or (mark.epoch, mark.generation) != (self.epoch, self.generation)
+        replaced = mark is None or (mark.epoch, mark.edition) != (self.epoch, self.edition)
         return replaced or self._is_writer != self._has_lease()
 
     def reach(self, head: int) -> int:
@@ -97,7 +97,7 @@ class MilvusReplica(Replica):
         if not self._has_lease():
             raise IndexBehind("Another searcher is filling Milvus with this collection. Try again in a moment.")
         self._is_writer = True
-        self._marks.filling.add(self.generation)
+        self._marks.filling.add(self.edition)
         for index in (self.faces, self.templates):
             assert isinstance(index, MilvusIndex)
             self._server.create(index.name, dimension)
@@ -118,7 +118,7 @@ class MilvusReplica(Replica):
             super().fill(blocks, attributes, sequence=sequence)
             self._mark()
         finally:
-            self._marks.filling.discard(self.generation)
+            self._marks.filling.discard(self.edition)
 
     def restored(self, owners: Owners, attributes: Attributes, *, sequence: int) -> None:
         """Take over owners and attributes from the catalog, and what Milvus has, as of *sequence*."""
@@ -161,7 +161,7 @@ class MilvusReplica(Replica):
 
     def _mark(self) -> None:
         if self._writes():
-            self._marks.write(self._key, Mark(self.epoch, self.generation, self._sequence))
+            self._marks.write(self._key, Mark(self.epoch, self.edition, self._sequence))
             self._marked = self._sequence
 
     def _renew(self, persons: set[int], sequence: int) -> None:

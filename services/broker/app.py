@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 
-from services.broker import names
+from services.broker import acknowledging, names
 
 VISIBILITY_S = 60
 """A message of a worker that died is delivered again after this; longer than any task that is not acknowledged early."""
@@ -42,6 +42,7 @@ def _rank(queue: str) -> int:
 
 def celery_app(broker_url: str) -> Celery:
     """The Celery application; connects when first used."""
+    acknowledging.install()
     app = Celery("colega", broker=broker_url, set_as_current=False)
     app.conf.update(settings())
     return app
@@ -62,9 +63,13 @@ def settings() -> dict[str, Any]:
             names.UNPACK: {"queue": names.BULK},
             names.CHECK_MODEL: {"queue": names.ENROL},
             names.COMPUTE: {"queue": names.TRAINING},
+            names.REBUILD_PLAN: {"queue": names.REBUILD},
+            names.REBUILD_CHUNK: {"queue": names.REBUILD},
+            names.CONDUCT: {"queue": names.MAINTENANCE},
             names.SWEEP: {"queue": names.MAINTENANCE},
             names.TIDY: {"queue": names.MAINTENANCE},
             names.ORPHANS: {"queue": names.MAINTENANCE},
+            names.CHECKS: {"queue": names.MAINTENANCE},
         },
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": False,

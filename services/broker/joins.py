@@ -25,7 +25,7 @@ class Join:
     what: What
     """Faces of nobody, in groups; or people, in pairs."""
     collection: int
-    model: int
+    generation: int
     threshold: float
     """The least similarity, in (0, 1]."""
     limit: int

@@ -21,7 +21,9 @@ from services.broker import joins, names, replies
 from services.broker.app import celery_app
 from services.broker.joins import Join
 from services.broker.replies import connect, speaking
+from services.broker.shadows import Shadow
 from services.errors import ColegaError, WorkersBusy
+from services.logs import logger
 
 _PHOTO_LIVES_S = 60
 _SEARCHES = "colega:searches"
@@ -44,7 +46,7 @@ class Search:
     """What the searcher is asked beside the vectors."""
 
     collection: int
-    model: int
+    generation: int
     k: int = 5
     after: int | None = None
     """The sequence number that the answer must reflect."""
@@ -71,13 +73,19 @@ class Ask:
     model: str | None
     """Digest of the embedder; None asks for detection only."""
     search: Search | None
+    shadow: Shadow | None = None
+    """Under which other model the query is to be kept, once it is passed on."""
 
     @classmethod
     def of_json(cls, message: Mapping[str, Any]) -> "Ask":
         """Read what :func:`dataclasses.asdict` wrote."""
-        search = message["search"]
-        fields = {**message, "photos": tuple(message["photos"]), "search": None if search is None else Search(**search)}
-        return cls(**fields)
+        search, shadow = message["search"], message.get("shadow")
+        fields = {
+            "photos": tuple(message["photos"]),
+            "search": None if search is None else Search(**search),
+            "shadow": None if shadow is None else Shadow(**shadow),
+        }
+        return cls(**{**message, **fields})
 
     @property
     def left_s(self) -> float:
@@ -109,6 +117,7 @@ class Asking:
         model: str | None,
         search: Search | None,
         timeout_s: float,
+        shadow: Shadow | None = None,
     ) -> Answer:
         """Have faces found in *photos*, embedded where *model* is named, and looked for where *search* is given.
 
@@ -120,7 +129,7 @@ class Asking:
         """
         ask_id = secrets.token_hex(16)
         keys = tuple(f"colega:photo:{ask_id}:{n}" for n in range(len(photos)))
-        ask = Ask(ask_id, time.time() + timeout_s, keys, mode, detector, model, search)
+        ask = Ask(ask_id, time.time() + timeout_s, keys, mode, detector, model, search, shadow)
         with speaking():
             pipeline = self._redis.pipeline(transaction=False)
             for key, photo in zip(keys, photos, strict=True):
@@ -246,8 +255,8 @@ class Searching:
             if gather_s and 0 < len(found) < most:
                 time.sleep(gather_s)
                 found += self._waiting(most - len(found))
-        asks = [(Ask.of_json(read["ask"]), read["answer"]) for read in map(json.loads, found)]
-        return Arrived([Query(ask, answer) for ask, answer in asks if ask.left_s > 0], woken)
+        queries = [query for query in map(_query, found) if query is not None and query.ask.left_s > 0]
+        return Arrived(queries, woken)
 
     def answer(self, ask: Ask, answer: Answer) -> None:
         """Answer the caller."""
@@ -261,3 +270,13 @@ class Searching:
         """What lies in the list, taken out."""
         found = self._redis.lpop(_SEARCHES, most) if most else None
         return cast("list[bytes]", found) if isinstance(found, list) else []
+
+
+def _query(message: bytes) -> Query | None:
+    """What lay in the list; None of a message that another version of colega wrote: its caller gets no answer in time."""
+    try:
+        read = json.loads(message)
+        return Query(Ask.of_json(read["ask"]), read["answer"])
+    except (KeyError, TypeError, ValueError):
+        logger().warning("search.not_understood")
+        return None

@@ -30,6 +30,11 @@ class Queue:
         self._app = app or celery_app(broker_url)
         self._redis: Redis = Redis.from_url(broker_url, socket_connect_timeout=2, socket_timeout=5)
 
+    @property
+    def chunk(self) -> int:
+        """Photos that a worker is given at once."""
+        return self._chunk
+
     def ingest(self, item_ids: Sequence[int], queue: str) -> None:
         """Ask for photos to be made findable, in chunks of a second of work.
 
@@ -53,12 +58,25 @@ class Queue:
         self._send(names.CHECK_MODEL, [model_id])
 
     def compute(self, job_id: int) -> None:
-        """Ask for a training, an evaluation, a calibration or a quantisation to be computed.
+        """Ask for a training, an evaluation, a calibration, a quantisation or a comparison to be computed.
 
         Raises:
             BrokerUnavailable: The broker does not answer. The job waits in the catalog; the sweep sends it later.
         """
         self._send(names.COMPUTE, [job_id])
+
+    def conduct(self) -> None:
+        """Ask for rebuilds to be moved on now, and not only at the next beat."""
+        self._send(names.CONDUCT, [])
+
+    def plan_rebuild(self, rebuild_id: int) -> None:
+        """Ask for a rebuild to be planned."""
+        self._send(names.REBUILD_PLAN, [rebuild_id])
+
+    def rebuild(self, rebuild_id: int, times: int = 1) -> None:
+        """Ask so many workers for the next chunks of a rebuild; each goes on until there are none left."""
+        for _ in range(times):
+            self._send(names.REBUILD_CHUNK, [rebuild_id])
 
     def depths(self) -> dict[str, int]:
         """How many messages wait in each queue."""

@@ -39,9 +39,12 @@ def archive(job_id: str) -> str:
     return _join(ARCHIVES, job_id)
 
 
-def snapshots(collection: int, model: int) -> str:
-    """What the names of all snapshots of a collection under a model begin with: ``snapshots/<collection>/<model>/``."""
-    return _join(SNAPSHOTS, str(collection), str(model)) + "/"
+def snapshots(collection: int, generation: int) -> str:
+    """What the names of all snapshots of a generation begin with: ``snapshots/<collection>/g<generation>/``.
+
+    The letter tells them from those of before there were generations, which had the number of a model in its place.
+    """
+    return _join(SNAPSHOTS, str(collection), f"g{generation}") + "/"
 
 
 def report(job_id: str, file_name: str) -> str:

@@ -72,7 +72,7 @@ class PhotoStore:
         timeout = urllib3.Timeout(connect=2.0, read=read_timeout_s)
         pool = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=4 * _AT_ONCE, cert_reqs="CERT_REQUIRED")
         self.bucket = bucket
-        self._folder = folder  # Where a store on this machine keeps its files.
+        self.folder = folder  # Where a store on this machine keeps its files.
         self._client = Minio(
             url.netloc,
             access_key=access_key,
@@ -284,9 +284,9 @@ class PhotoStore:
         except S3Error as error:
             if error.code in _ABSENT:
                 raise MissingObject(key) from None
-            raise PhotoStoreUnavailable(failures.sentence(error, self._folder)) from error
+            raise PhotoStoreUnavailable(failures.sentence(error, self.folder)) from error
         except (MinioException, HTTPError, OSError, ParseError) as error:
-            raise PhotoStoreUnavailable(failures.sentence(error, self._folder)) from error
+            raise PhotoStoreUnavailable(failures.sentence(error, self.folder)) from error
 
 
 def _some_at_a_time(function: Callable[[_T], _R], arguments: Sequence[_T]) -> list[_R]:

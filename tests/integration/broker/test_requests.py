@@ -14,7 +14,7 @@ from services.broker.app import celery_app
 from services.broker.requests import Answering, Ask, Asking, Search, Searching, Waking
 from services.errors import BrokerUnavailable, IndexBehind, PhotoRefused, Rejection, WorkersBusy
 
-SEARCH = Search(collection=1, model=1)
+SEARCH = Search(collection=1, generation=1)
 
 
 @contextmanager

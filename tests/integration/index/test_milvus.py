@@ -204,20 +204,20 @@ def test_another_history_is_never_mixed_with_the_old_one(server: Mortal, log: Wr
     is_the_log(searcher.follow(), log)
 
     sweep = Sweep(server, searcher.marks)
-    assert (sweep.sweep({1}), len(sweep.sweep({1}))) == ([], 2)
+    assert (sweep.sweep({(1, 1)}), len(sweep.sweep({(1, 1)}))) == ([], 2)
     is_the_log(searcher.follow(), log)
 
 
-def test_a_collection_that_is_gone_leaves_nothing_in_milvus(server: Mortal, log: WrittenLog) -> None:
+def test_a_generation_that_is_gone_leaves_nothing_in_milvus(server: Mortal, log: WrittenLog) -> None:
     searcher = Searcher(log, server, writes=True)
     searcher.follow()
     sweep = Sweep(server, searcher.marks)
-    sweep.sweep({2})
+    sweep.sweep({(1, 2)})
 
-    sweep.sweep({2})
+    sweep.sweep({(1, 2)})
 
-    assert server.names() == ["colega_marks"]
-    assert searcher.marks.of("1_1") is None
+    assert server.names() == ["colega_editions"]
+    assert searcher.marks.of("1_g1") is None
 
 
 def test_milvus_that_was_emptied_is_filled_again(server: Mortal, log: WrittenLog) -> None:

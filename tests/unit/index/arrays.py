@@ -56,17 +56,17 @@ class WrittenLog:
         """See :class:`index.protocol.Log`."""
         return {1: Head(self.epoch, self.sequence)}
 
-    def entries(self, collection: int, model: int, epoch: str, after: int, limit: int) -> list[Entry]:
+    def entries(self, collection: int, generation: int, epoch: str, after: int, limit: int) -> list[Entry]:
         """See :class:`index.protocol.Log`."""
-        del collection, model
+        del collection, generation
         if epoch != self.epoch:
             return []
         found = [row for row in self.written if row[0] > max(after, self.pruned)][:limit]
         return [Entry(s, op, face, person, self._vector(face), self._held(person)) for s, op, face, person in found]
 
-    def faces(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64], NDArray[np.float16]]]:
+    def faces(self, collection: int, generation: int) -> Iterator[tuple[Ids, NDArray[np.int64], NDArray[np.float16]]]:
         """See :class:`index.protocol.Log`."""
-        del collection, model
+        del collection, generation
         faces = sorted(self.rows)
         for start in range(0, len(faces), 3):
             part = faces[start : start + 3]
@@ -74,9 +74,9 @@ class WrittenLog:
             vectors = np.stack([self.rows[face][1] for face in part]).astype(np.float16)
             yield np.array(part, np.int64), persons, vectors
 
-    def owners(self, collection: int, model: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
+    def owners(self, collection: int, generation: int) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
         """See :class:`index.protocol.Log`."""
-        yield from ((faces, persons) for faces, persons, _ in self.faces(collection, model))
+        yield from ((faces, persons) for faces, persons, _ in self.faces(collection, generation))
 
     def attributes(self, collection: int) -> Iterator[tuple[int, Mapping[str, str]]]:
         """See :class:`index.protocol.Log`."""

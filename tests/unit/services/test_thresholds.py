@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.calibrated import Calibrated
 from services.errors import InvalidRequest
-from services.gateway.thresholds import for_pairs, for_search, of_comparison, of_search
+from services.thresholds import for_pairs, for_search, of_comparison, of_search
 from tests.unit.services.test_calibrated import CURVES, READ
 
 TABLE = {"fpir": {"0.05": [[10, 0.43, 0.1], [100, 0.52, 0.1], [420, 0.57, 0.1]]}, "fmr": {"0.001": 0.525}}
