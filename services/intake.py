@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services import formats
-from services.catalog import jobs, log, people, photos
+from services.catalog import faces, jobs, log, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Item, Job, Person, Photo, new_id
 from services.errors import InvalidRequest, PhotoRefused, Rejection
@@ -221,5 +221,6 @@ def _of_known(session: Session, photo: Photo, person: Person | None) -> tuple[st
         return "queued", None
     if person is None:
         return "duplicate", None
-    shown = select(Face.id).where(Face.photo_id == photo.id, Face.person_id == person.id).limit(1)
-    return ("duplicate", None) if session.scalar(shown) is not None else ("queued", None)
+    shown = select(Face.id).where(Face.photo_id == photo.id, Face.person_id == person.id)
+    seen = shown.where(faces.of_round(photo.collection_id)).limit(1)
+    return ("duplicate", None) if session.scalar(seen) is not None else ("queued", None)

@@ -1,31 +1,32 @@
 """Ingestion: photos that were taken in become findable faces.
 
 Run twice, late, or killed half-way and run again, :func:`ingest` leaves what one clean run leaves. It reads, computes
-outside any transaction, and writes once: faces, embeddings, log entries and outcomes, all or none.
+outside any transaction, and writes once: faces, embeddings, log entries and outcomes, all or none, and for every generation
+that is live at the commit.
 """
 
 import os
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.broker.requests import Waking
-from services.catalog import claims, faces, log, models
+from services.catalog import claims, generations, log, models
 from services.catalog.claims import Outcome
 from services.catalog.engine import Catalog
-from services.catalog.schema import Embedding, Face, Person, Photo
+from services.catalog.schema import Generation, Item, Person, Photo
 from services.errors import Rejection, Unavailable
 from services.logs import logger
 from services.photos import keys
 from services.photos.store import PhotoStore
-from workers.faces.values import Vectors
-from workers.following import VECTOR
+from workers import rounds
 from workers.models.registry import Registry
 from workers.preparing import Prepared, prepare
+from workers.rounds import Embedded
 
 LEASE_S = 60.0
 THUMBNAIL_PX = 320
@@ -46,17 +47,8 @@ class Tools:
     """Told of each moment that is passed, so that a test can end the process there."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Embedded:
-    """The vectors of all new faces of a write, under one model."""
-
-    variant: str
-    vectors: Mapping[str, Vectors]
-    """By the face's public id."""
-
-
-class _ModelsChangedError(Exception):
-    """A model became live between the claim and the write: embed with it too, and write again."""
+class _LiveChangedError(Exception):
+    """A rebuild began or ended before the write: embed for what is live now, and write again."""
 
 
 def ingest(item_ids: Sequence[int], tools: Tools) -> list[int]:
@@ -90,11 +82,12 @@ def ingest(item_ids: Sequence[int], tools: Tools) -> list[int]:
 
 def _write(collection_id: int, group: Sequence[Prepared], tools: Tools) -> list[int]:
     """Embed, store, and commit what was prepared for one collection. Returns items to be sent again."""
-    embedded: dict[int, _Embedded] = {}
-    live = set(group[0].work.collection.live_models)
+    embedded: dict[int, Embedded] = {}
     stored = False
     while True:
-        for model_id in live - embedded.keys():
+        with tools.catalog.reading() as session:
+            live = generations.live_of(session, collection_id)
+        for model_id in {generation.model_id for generation in live} - embedded.keys():
             embedded[model_id] = _embed(group, model_id, tools)
         tools.passed("embedded")
         if not stored:
@@ -103,10 +96,8 @@ def _write(collection_id: int, group: Sequence[Prepared], tools: Tools) -> list[
         tools.passed("chips stored")
         try:
             with tools.catalog.transaction() as session:
-                again = _commit(session, collection_id, group, embedded)
-        except _ModelsChangedError:
-            with tools.catalog.reading() as session:
-                live = set(models.live_of(session, collection_id))
+                again = _commit(session, collection_id, group, live, embedded)
+        except _LiveChangedError:
             continue
         tools.passed("committed")
         ends = [p.outcome.state for p in group]
@@ -120,13 +111,13 @@ def _write(collection_id: int, group: Sequence[Prepared], tools: Tools) -> list[
         return again
 
 
-def _embed(group: Sequence[Prepared], model_id: int, tools: Tools) -> _Embedded:
+def _embed(group: Sequence[Prepared], model_id: int, tools: Tools) -> Embedded:
     with tools.catalog.reading() as session:
         digest = models.by_id(session, model_id).digest
     chips = {p.look.public_ids[i]: cut.chip for p in group if p.look is not None for i, cut in p.look.cuts.items()}
     embedder = tools.models.embedder(digest)
     vectors = tools.models.pipeline(digest, None).embed(list(chips.values()))
-    return _Embedded(embedder.variant, dict(zip(chips, vectors, strict=True)))
+    return Embedded(embedder.variant, dict(zip(chips, vectors, strict=True)))
 
 
 def _store(group: Sequence[Prepared], store: PhotoStore) -> None:
@@ -143,7 +134,11 @@ def _store(group: Sequence[Prepared], store: PhotoStore) -> None:
 
 
 def _commit(
-    session: Session, collection_id: int, group: Sequence[Prepared], embedded: Mapping[int, _Embedded]
+    session: Session,
+    collection_id: int,
+    group: Sequence[Prepared],
+    live: Sequence[Generation],
+    embedded: Mapping[int, Embedded],
 ) -> list[int]:
     """Write every item of *group* in a savepoint of its own. Returns items to be sent again."""
     named = {p.work.person.id for p in group if p.work.person is not None}
@@ -151,15 +146,17 @@ def _commit(
         session.scalars(select(Person.id).where(Person.id.in_(named)).order_by(Person.id).with_for_update(read=True))
     )
     changes: list[log.Change] = []
-    ended, again = [], []
+    ended: list[int] = []
+    again: list[int] = []
+    seen: list[int] = []
     for one in group:
         p = _unless_erased(one, alive)
         if p.waits:
             claims.wait_for_content(session, p.work)
             continue
         photo = session.get(Photo, p.work.photo.id, with_for_update=True, populate_existing=True)
-        if photo is not None and photo.state == "done" and p.look is not None and p.existing is None:
-            claims.put_back(session, [p.work])  # Another item with the same bytes was quicker: judge by what it left.
+        if _was_merged(session, one, alive) or (photo is not None and _is_overtaken(session, photo, p)):
+            claims.put_back(session, [p.work])
             again.append(p.work.item.id)
             continue
         with session.begin_nested() as savepoint:
@@ -167,12 +164,14 @@ def _commit(
                 savepoint.rollback()  # The claim is somebody else's, or the photo is gone.
                 continue
             if photo is not None:
-                changes += _rows(session, photo, p, embedded)
+                changes += rounds.write(session, photo, p, live, embedded)
+                seen += [photo.id] if p.look is not None else []
         ended.append(p.work.item.id)
         again += claims.wake(session, p.work.photo.id)
+    rounds.ask_for_a_look(session, seen, group[0].work.collection.round, live)
     appended = log.append(session, collection_id, changes)
-    if set(appended.live_models) - embedded.keys():
-        raise _ModelsChangedError
+    if set(appended.live) != {generation.id for generation in live}:
+        raise _LiveChangedError
     claims.stamp(session, ended, appended.head)
     return again
 
@@ -184,66 +183,15 @@ def _unless_erased(prepared: Prepared, alive: set[int]) -> Prepared:
     return replace(prepared, outcome=Outcome("rejected", Rejection.PERSON_ERASED, detail), look=None, existing=None)
 
 
-def _rows(session: Session, photo: Photo, p: Prepared, embedded: Mapping[int, _Embedded]) -> list[log.Change]:
-    """Faces, embeddings and the photo's state; what is to be logged of them."""
-    person_id = None if p.work.person is None else p.work.person.id
-    if p.outcome.state == "rejected" and photo.state != "done":
-        photo.state, photo.reason = "rejected", None if p.outcome.reason is None else p.outcome.reason.value
-        return []
-    if p.look is None:
-        return _assigned(session, p.existing, person_id)
-    photo.state, photo.reason = "done", None
-    photo.width_px, photo.height_px = p.look.reading.width, p.look.reading.height
-    photo.thumbnail_key = keys.thumbnail(photo.collection_id, photo.public_id)
-    found = [
-        _face(session, photo, p, i)
-        for i in range(len(p.look.reading.detections))
-        if p.existing is None or i == p.look.chosen
-    ]
-    session.flush()
-    whole = [face for face in found if face.chip_key is not None]
-    rows = [
-        {
-            "face_id": face.id,
-            "model_id": model_id,
-            "vector": done.vectors[face.public_id if p.existing is None else p.look.public_ids[p.look.chosen]]
-            .astype(VECTOR)
-            .tobytes(),
-            "variant": done.variant,
-        }
-        for face in whole
-        for model_id, done in embedded.items()
-    ]
-    if rows:
-        session.execute(insert(Embedding), rows)
-    return [log.Change("add", face.id, face.person_id) for face in whole]
+def _was_merged(session: Session, prepared: Prepared, alive: set[int]) -> bool:
+    """Whether the photo is said to show somebody else by now, because its person was merged into them."""
+    if prepared.work.person is None or prepared.work.person.id in alive:
+        return False
+    return session.scalar(select(Item.person_id).where(Item.id == prepared.work.item.id)) is not None
 
 
-def _assigned(session: Session, existing: Face | None, person_id: int | None) -> list[log.Change]:
-    """A face that has a chip and belonged to nobody becomes the labelled person's, if it still belongs to nobody."""
-    face = None if existing is None else session.get(Face, existing.id, with_for_update=True, populate_existing=True)
-    if face is None or face.person_id is not None:
-        return []
-    face.person_id, face.assigned_by = person_id, "import"
-    return [log.Change("assign", face.id, person_id)]
-
-
-def _face(session: Session, photo: Photo, p: Prepared, i: int) -> Face:
-    """The row of detection *i*: a new one, or a face kept as a box that is made whole."""
-    assert p.look is not None
-    detection, cut, box = p.look.reading.detections[i], p.look.cuts.get(i), p.look.reading.detections[i].box
-    if p.existing is None:
-        public_id = p.look.public_ids.get(i) or faces.new_public_id()
-        face = Face(public_id=public_id, collection_id=photo.collection_id, photo_id=photo.id)
-        session.add(face)
-    else:
-        face = session.get_one(Face, p.existing.id)
-    face.rule, face.box, face.score = p.look.rule, [box.x, box.y, box.w, box.h], detection.score
-    if cut is not None:
-        face.landmarks = detection.landmarks.tolist()
-        face.quality = asdict(cut.quality)
-        face.chip_key = keys.chip(photo.collection_id, p.look.public_ids[i])
-        face.chip_map = cut.chip.map.tolist()
-    if i == p.look.chosen and p.work.person is not None:
-        face.person_id, face.assigned_by = p.work.person.id, "import"
-    return face
+def _is_overtaken(session: Session, photo: Photo, p: Prepared) -> bool:
+    """Whether another item with the same bytes was quicker, or somebody by hand: *p* is judged again by what is there now."""
+    if p.existing is not None:
+        return p.outcome.state == "done" and not rounds.is_as_it_was(session, p.existing)
+    return photo.state == "done" and p.look is not None

@@ -4,25 +4,30 @@ import os
 import socket
 import time
 from collections.abc import Iterable
+from itertools import groupby, islice
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from services.broker import names
 from services.broker.send import Queue
-from services.catalog import claims, computations, faces, jobs, log, processes, removals, requests
+from services.catalog import claims, computations, faces, jobs, processes, removals, requests
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Job, Photo, now
 from services.logs import logger
 from services.photos import keys
 from services.photos.store import PhotoStore
+from workers import freeing
 
 SWEEP_LIMIT = 2000
 UNCLAIMED_FOR_S = 10.0
 SHORT_QUEUE = 32
 """While more messages than this wait, an item that nobody claimed is simply waiting its turn."""
 ORPHAN_AFTER_S = 3600.0
+FREEING_S = 3.0
+"""How long the rows of dropped generations are removed at a time: other upkeep waits for it."""
+_SEARCHES = 3
 _BATCH = 500
+_FACES_AT_ONCE = 50
 
 
 def sweep(catalog: Catalog, queue: Queue) -> int:
@@ -60,12 +65,20 @@ def sweep(catalog: Catalog, queue: Queue) -> int:
     return sent
 
 
-def tidy(catalog: Catalog, store: PhotoStore, *, keep_unassigned_days: int) -> None:
-    """Remove objects whose rows are gone, faces of nobody that were kept long enough, and old notes."""
+def tidy(catalog: Catalog, store: PhotoStore, *, keep_unassigned_days: int, search_s: float) -> None:
+    """Remove objects whose rows are gone, faces of nobody that were kept long enough, generations nobody uses, and old notes.
+
+    Args:
+        catalog: Where the rows are.
+        store: Where the objects are.
+        keep_unassigned_days: How long faces of nobody are kept.
+        search_s: How long a search may take: what one may still look in stays for several times as long.
+    """
     with catalog.transaction() as session:
         requests.prune(session)
         processes.forget_lost(session)
-        _drop_unassigned(session, keep_unassigned_days)
+    _drop_unassigned(catalog, keep_unassigned_days)
+    freeing.free(catalog, for_s=FREEING_S, dropped_for_s=_SEARCHES * search_s)
     while True:
         with catalog.reading() as session:
             waiting = removals.waiting(session, _BATCH)
@@ -112,13 +125,17 @@ def _drop_reports(catalog: Catalog, store: PhotoStore, before: float) -> int:
     return dropped
 
 
-def _drop_unassigned(session: Session, days: int) -> None:
+def _drop_unassigned(catalog: Catalog, days: int) -> None:
+    """Delete, in all rounds, some of the faces of nobody of which a row is older than *days*."""
     old = select(Face).where(
         Face.person_id.is_(None), Face.chip_key.is_not(None), Face.created_at < now() - days * 86_400.0
     )
-    for face in session.scalars(old.order_by(Face.collection_id, Face.id).limit(_BATCH)).all():
-        collection_id = face.collection_id
-        log.append(session, collection_id, faces.remove_rows(session, face))
+    with catalog.reading() as session:
+        found = session.scalars(old.order_by(Face.collection_id, Face.photo_id, Face.id).limit(_BATCH)).all()
+    for collection_id, theirs in groupby(found, lambda face: face.collection_id):
+        while some := list(islice(theirs, _FACES_AT_ONCE)):
+            with catalog.transaction() as session:
+                faces.delete_nobodys(session, collection_id, some)
 
 
 def _runs(claimant: str) -> bool:
