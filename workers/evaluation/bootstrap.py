@@ -89,9 +89,15 @@ def totals(people: Labels, faces: NDArray[np.int64], weights: Weights, *, even: 
 
 def share_interval(hits: NDArray[np.float64], counts: NDArray[np.float64], weights: Weights) -> Interval | None:
     """The interval of ``hits.sum() / counts.sum()``, both (people,): each person's hits among their trials."""
+    return interval(share_draws(hits, counts, weights))
+
+
+def share_draws(hits: NDArray[np.float64], counts: NDArray[np.float64], weights: Weights) -> Draws:
+    """``hits.sum() / counts.sum()`` in each draw, both as for :func:`share_interval`."""
     wholes = weights @ counts
-    shares = (weights @ hits)[wholes > 0] / wholes[wholes > 0]
-    return interval(shares.astype(np.float64))
+    shares = np.full(len(weights), np.nan)
+    np.divide(weights @ hits, wholes, out=shares, where=wholes > 0)
+    return shares
 
 
 def pair_share_interval(hits: Labels, wholes: NDArray[np.float64], weights: Weights) -> Interval | None:
@@ -110,7 +116,21 @@ def fnir_intervals(
     rates: Sequence[float],
     weights: Weights,
 ) -> dict[float, Interval | None]:
-    """The interval of the FNIR at each FPIR of *rates*, the threshold being found anew in each draw.
+    """The interval of the FNIR at each FPIR of *rates*; arguments as for :func:`fnir_draws`."""
+    found = fnir_draws(own, first, mated_people, strangers, stranger_people, rates, weights)
+    return {rate: interval(values) for rate, values in found.items()}
+
+
+def fnir_draws(
+    own: Similarities,
+    first: NDArray[np.bool_],
+    mated_people: Labels,
+    strangers: Similarities,
+    stranger_people: Labels,
+    rates: Sequence[float],
+    weights: Weights,
+) -> dict[float, Draws]:
+    """The FNIR at each FPIR of *rates* in each draw, the threshold being found anew in each.
 
     Args:
         own: (s,) the best score of each mated search.
@@ -126,8 +146,8 @@ def fnir_intervals(
     score = np.where(first, own, np.float32(-np.inf))
     mated_order = np.argsort(-score, kind="stable")
     score, asked = score[mated_order], mated_people[mated_order]
-    found: dict[float, list[float]] = {rate: [] for rate in rates}
-    for mine in weights:
+    found = {rate: np.full(len(weights), np.nan) for rate in rates}
+    for draw, mine in enumerate(weights):
         false = np.cumsum(mine[who], dtype=np.float64)
         named = np.concatenate([[0.0], np.cumsum(mine[asked], dtype=np.float64)])
         if not (len(false) and false[-1] > 0 and named[-1] > 0):
@@ -135,8 +155,8 @@ def fnir_intervals(
         for rate in rates:
             worst = int(np.searchsorted(false, rate * false[-1] * (1 + 1e-12), "right"))
             above = int(np.searchsorted(-score, -levels[min(worst, len(levels) - 1)], "left"))
-            found[rate].append(1 - named[above] / named[-1])
-    return {rate: interval(np.array(values)) for rate, values in found.items()}
+            found[rate][draw] = 1 - named[above] / named[-1]
+    return found
 
 
 def interval(values: Draws) -> Interval | None:

@@ -101,7 +101,7 @@ def matches(vectors: Vectors, people: Labels, *, one_photo: bool, seed: int) -> 
         seed: Of the lot.
     """
     random = np.random.default_rng(seed)
-    compared = _drawn(np.unique(people), _MOST_COMPARED, random)
+    compared = drawn(np.unique(people), _MOST_COMPARED, random)
     rows = np.flatnonzero(np.isin(people, compared))
     numbers = np.searchsorted(compared, people[rows])
     kept = _one_each(numbers, random) if one_photo else np.arange(len(rows))
@@ -117,7 +117,7 @@ def matches(vectors: Vectors, people: Labels, *, one_photo: bool, seed: int) -> 
         mated = enrolled != rows[asked]
         scores = np.einsum("ij,ij->i", vectors[rows[asked]], vectors[enrolled])
     else:
-        scores, mated = _without(vectors[rows], numbers, asked)
+        scores, mated = without(vectors[rows], numbers, asked)
     own = Own(persons[mated], level_of(scores[mated]), np.zeros(mated.sum(), np.int64))
     return Matches(len(compared), persons[probe], against, level_of(similarities[other]), own)
 
@@ -128,11 +128,11 @@ def searches(vectors: Vectors, people: Labels, *, seed: int) -> Searches:
     Arguments as for :func:`matches`.
     """
     random = np.random.default_rng(seed)
-    enrolled = _drawn(np.unique(people), _MOST_GALLERY, random)
+    enrolled = drawn(np.unique(people), _MOST_GALLERY, random)
     rows = np.flatnonzero(np.isin(people, enrolled))
     numbers = np.searchsorted(enrolled, people[rows])
     _, means = templates(vectors[rows], numbers)
-    strangers = _drawn(np.arange(len(enrolled)), _MOST_STRANGERS, random)
+    strangers = drawn(np.arange(len(enrolled)), _MOST_STRANGERS, random)
     eligible = np.flatnonzero(np.isin(numbers, strangers))
     asked = eligible[_probes(numbers[eligible], _MOST_NEAREST // _NEAREST, random)]
     persons = numbers[asked]
@@ -147,14 +147,14 @@ def searches(vectors: Vectors, people: Labels, *, seed: int) -> Searches:
         order = np.argsort(-np.take_along_axis(similarities, best, 1), axis=1, kind="stable")
         nearest[here] = np.take_along_axis(best, order, 1)
         levels[here] = level_of(np.take_along_axis(similarities, nearest[here], 1))
-    scores, mated = _without(vectors[rows], numbers, asked)
+    scores, mated = without(vectors[rows], numbers, asked)
     own_levels = level_of(scores[mated])
     nearer = (levels[mated] > own_levels[:, None]).sum(1)
     own = Own(persons[mated], own_levels, nearer)
     return Searches(len(enrolled), len(strangers), persons, nearest, levels, own)
 
 
-def _without(vectors: Vectors, numbers: Labels, asked: Labels) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def without(vectors: Vectors, numbers: Labels, asked: Labels) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The cosine of each asked row with the template of its person's other faces, and whether there are others."""
     counts = np.bincount(numbers)
     sums = np.zeros((len(counts), vectors.shape[1]), np.float32)
@@ -184,6 +184,6 @@ def _one_each(numbers: Labels, random: np.random.Generator) -> Labels:
     return chosen[np.argsort(numbers[chosen])]
 
 
-def _drawn(which: Labels, most: int, random: np.random.Generator) -> Labels:
+def drawn(which: Labels, most: int, random: np.random.Generator) -> Labels:
     """*which*, rising; of more than *most*, that many drawn by lot."""
     return which if len(which) <= most else np.sort(random.choice(which, most, replace=False))

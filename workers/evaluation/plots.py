@@ -13,7 +13,7 @@ from workers.evaluation.drawing import GRID, INK, MODELS, MUTED, Drawn
 from workers.evaluation.measuring import Measured
 from workers.evaluation.verification import probit
 
-_SETTINGS: Any = {
+SETTINGS: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": GRID,
     "axes.facecolor": "none",
@@ -54,7 +54,7 @@ Named = Sequence[tuple[str, Measured]]
 
 def every(models: Named) -> list[Drawn]:
     """The plots that the figures of *models* give; those that nothing can be drawn in are left out."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(SETTINGS):
         return [
             drawn for draw in (_roc, _det, _histograms, _open_set, _cmc, _shots) if (drawn := draw(models)) is not None
         ]

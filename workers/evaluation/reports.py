@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from PIL import Image
 
 from services.version import __version__
@@ -87,20 +87,32 @@ class Report:
 
 def html(report: Report) -> str:
     """The whole page."""
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters |= {"percent": percent, "between": between, "points": points, "signed": signed}
-    page = resources.files("workers.evaluation").joinpath("report.html").read_text("utf-8")
-    colours = [f"var(--m{i % len(MODELS)})" for i in range(len(report.models))]
-    return environment.from_string(page).render(
+    return page(
+        "report.html",
         report=report,
         first=report.models[0],
-        colours=colours,
+        colours=[f"var(--m{i % len(MODELS)})" for i in range(len(report.models))],
+        listed=_LISTED,
+        decision=measuring.decision(report.models[0].measured.verified),
+    )
+
+
+def page(template: str, **shown: Any) -> str:  # noqa: ANN401 - whatever it shows
+    """A page made of a template beside this file: nothing in it comes from outside, and what is shown is escaped."""
+    environment = Environment(
+        loader=FunctionLoader(lambda name: resources.files("workers.evaluation").joinpath(name).read_text("utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"percent": percent, "between": between, "points": points, "signed": signed}
+    return environment.get_template(template).render(
+        **shown,
         light={name: colour for colour, name in COLOURS.items()},
         dark=_DARK,
-        listed=_LISTED,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
-        decision=measuring.decision(report.models[0].measured.verified),
     )
 
 
@@ -117,15 +129,15 @@ def _shown(pair: Pair, faces: Faces, gallery: Gallery, *, thumbnails: bool) -> S
         ShownFace(
             faces.names[int(faces.photos.people[row])],
             faces.paths[row],
-            _picture(gallery.chips[row]) if thumbnails else None,
+            picture(gallery.chips[row]) if thumbnails else None,
         )
         for row in (pair.first, pair.second)
     ]
     return Shown(pair.similarity, shown)
 
 
-def _picture(chip: Chip) -> str:
-    """The middle of a chip in its natural proportions, square; a chip is stretched, each side by its own length."""
+def picture(chip: Chip) -> str:
+    """The middle of a chip as a ``data:`` address, square, in its natural proportions: a chip is stretched on each side."""
     scale_x, scale_y = (float(np.linalg.norm(row[:2])) for row in chip.map)
     side = _SHOWN * chips.CHIP_PX / max(scale_x, scale_y)
     half_x, half_y = side * scale_x / 2, side * scale_y / 2
