@@ -75,7 +75,7 @@ docs: $(VENV)/installed-dev ## write the generated pages of docs/ anew
 
 bench: $(VENV)/installed-dev ## run the benchmarks; tables on the terminal, JSON under benchmarks/results
 	@mkdir -p benchmarks/results
-	@for subject in pipeline search index service; do \
+	@for subject in pipeline search index rebuild service; do \
 	  $(BIN)/python -m benchmarks.$$subject --json benchmarks/results/$$subject.json || exit 1; done
 
 soak: $(VENV)/installed-dev ## the long tests: many kills, many faults

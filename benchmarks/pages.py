@@ -113,6 +113,8 @@ def commands_page() -> str:
 
 def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer's copy of click is not public
     if isinstance(command, typer.core.TyperGroup):
+        if command.invoke_without_command and name != "colega":
+            yield name, command
         for word, below in command.commands.items():
             yield from _commands(below, f"{name} {word}")
     else:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,8 +22,9 @@ _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 class Service:
     """``colega up`` in a temporary folder; ended, and the folder removed, when the ``with`` block ends."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, arguments: Sequence[str] = ()) -> None:
         self.data = folder or Path(tempfile.mkdtemp(prefix="colega-bench-"))
+        self._arguments = arguments
         self._mine = folder is None
         self._process: subprocess.Popen[bytes] | None = None
         self.ready_s = 0.0
@@ -43,7 +45,7 @@ class Service:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.data), "LC_ALL": "C.UTF-8"}
         colega = Path(sys.executable).parent / "colega"
         self._process = subprocess.Popen(
-            [str(colega), "up", "--data", str(self.data)],
+            [str(colega), "up", "--data", str(self.data), *self._arguments],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -91,7 +93,7 @@ class Service:
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds used so far by each part: gateway, store, broker, searcher, workers, maintenance."""
         used: dict[str, float] = defaultdict(float)
-        for pid, name in self._parts():
+        for pid, name in self.parts():
             fields = _stat(pid)
             used[name] += sum(int(fields[n]) for n in (11, 12)) / _TICKS
         return dict(used)
@@ -99,11 +101,12 @@ class Service:
     def resident_mb(self) -> dict[str, list[float]]:
         """Resident memory of each process, by part, the largest first."""
         found: dict[str, list[float]] = defaultdict(list)
-        for pid, name in self._parts():
+        for pid, name in self.parts():
             found[name].append(int(_stat(pid)[21]) * _PAGE_MB)
         return {name: sorted(sizes, reverse=True) for name, sizes in found.items()}
 
-    def _parts(self) -> list[tuple[int, str]]:
+    def parts(self) -> list[tuple[int, str]]:
+        """Every process, by id, and the part that it belongs to."""
         assert self._process is not None
         sessions: dict[int, str] = {}
         processes = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
@@ -125,6 +128,7 @@ def _part(pid: int) -> str:
         "-Q interactive": "interactive worker",
         "-Q enrol": "bulk worker",
         "-Q maintenance": "maintenance",
+        "-Q training": "training worker",
     }
     return next((name for part, name in known.items() if part in command), "other")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.errors import InvalidSettings
@@ -93,6 +93,13 @@ class Limits(Group):
     search_timeout_s: PositiveFloat = Field(default=5.0, description="A later answer is a 503 with Retry-After.")
     max_searches: PositiveInt = Field(default=16, description="Searches admitted at once by one gateway process.")
     event_streams: PositiveInt = Field(default=8, description="Event streams held open at once by one gateway process.")
+    shadow_queries: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="How many of the last searches are kept while a rebuild is under way, to compare by: as embeddings, in "
+        "the broker's memory, until it ends. 0: none.",
+    )
 
 
 class Computing(Group):
@@ -168,6 +175,17 @@ class Retention(Group):
     keep_unassigned_days: NonNegativeInt = Field(default=30, description="Faces of nobody are removed after this.")
 
 
+class Checking(Group):
+    """How often it is looked whether catalog and photo store still agree."""
+
+    check_every_h: NonNegativeFloat = Field(
+        default=24.0, description="Each collection is checked so often; 0: only when asked for (docs/checks.md)."
+    )
+    check_sample: NonNegativeInt = Field(
+        default=1000, description="Photos read and faces embedded anew by such a check, drawn at random."
+    )
+
+
 class GatewaySettings(Group):
     """How the gateway listens."""
 
@@ -197,6 +215,7 @@ GROUPS: tuple[type[Group], ...] = (
     IndexSettings,
     MilvusSettings,
     Retention,
+    Checking,
     GatewaySettings,
     ClientSettings,
 )

@@ -41,7 +41,7 @@ def calibrate(wanted: Mapping[str, Any], bench: Workbench) -> dict[str, Any]:
     )
     curves = {**fitted.curves(), "epoch": "" if enrolled is None else enrolled.epoch}
     if enrolled is not None:
-        bench.calibrated(bundle, enrolled, curves)
+        bench.calibrated(enrolled, curves)
     read = Calibrated(curves)
     return {
         "model": bundle.name,

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from services.catalog import calibrations, models
+from services.catalog import calibrations, generations, models
 from services.catalog.engine import Catalog
-from services.catalog.schema import Collection, Model
-from services.errors import NotFound
+from services.catalog.schema import Collection, Generation, Model
+from services.errors import InvalidRequest, NotFound
 from services.photos import keys
 from services.photos.store import OCTETS, PhotoStore
-from workers import collected, enrolled
+from workers import collected, enrolled, shadowed
+from workers.evaluation.shadow import Shadow
 from workers.faces.detect import Detector
 from workers.galleries import Gallery
 from workers.models.bundle import Bundle
 from workers.models.registry import Registry, share
+from workers.shadowed import Queries
 from workers.workbench import Enrolled
 
 
@@ -37,6 +37,7 @@ class CollectionBench:
     max_pixels: int
     telling: Callable[[Mapping[str, Any]], None]
     """Takes what :meth:`tell` is told, and raises Cancelled."""
+    queries: Queries = shadowed.no_queries
     kept: dict[str, str] = field(default_factory=dict)
     """Object keys of the files that were kept, by name."""
 
@@ -83,21 +84,31 @@ class CollectionBench:
 
     def enrolled(self, bundle: Bundle) -> Enrolled:
         """The collection's vectors under that model."""
-        return enrolled.vectors_of(self.catalog, self.collection.id, self._number(bundle))
+        return enrolled.vectors_of(self.catalog, self.collection.id, self._generation(bundle).id)
 
-    def calibrated(self, bundle: Bundle, enrolled: Enrolled, calibration: Mapping[str, Any]) -> None:
+    def calibrated(self, enrolled: Enrolled, calibration: Mapping[str, Any]) -> None:
         """In the catalog, at once: searches use it from now on."""
-        number = self._number(bundle)
         with self.catalog.transaction() as session:
             calibrations.keep(
                 session,
-                self.collection.id,
-                number,
+                generations.by_id(session, enrolled.generation),
                 sequence=enrolled.sequence,
-                people=len(np.unique(enrolled.people)),
-                faces=len(enrolled.people),
+                people=calibration["people"],
+                faces=calibration["faces"],
                 curves=calibration,
             )
+
+    def shadow(self, before: int, after: int, *, rebuild: str | None, seed: int) -> Shadow:
+        """From the catalog, with chips from the photo store and queries from the broker."""
+        return shadowed.of_generations(
+            self.catalog,
+            self.store,
+            self.collection.id,
+            (before, after),
+            queries=self.queries,
+            rebuild=rebuild,
+            seed=seed,
+        )
 
     def _model(self, name: str | None) -> Model:
         with self.catalog.reading() as session:
@@ -112,9 +123,22 @@ class CollectionBench:
         models.require_tried(found)
         return found
 
-    def _number(self, bundle: Bundle) -> int:
+    def _generation(self, bundle: Bundle) -> Generation:
+        """The collection's generation that has its vectors under that model: the active one, or the newest live one.
+
+        Raises:
+            InvalidRequest: There is none.
+        """
         with self.catalog.reading() as session:
-            return models.by_digest(session, bundle.digest).id
+            active = session.get_one(Collection, self.collection.id).generation_id
+            live = generations.live_of(session, self.collection.id)
+            number = models.by_digest(session, bundle.digest).id
+        mine = [generation for generation in live if generation.model_id == number]
+        if not mine:
+            raise InvalidRequest(
+                f"The collection has no vectors under the model {bundle.name}. Rebuild it to that model first."
+            )
+        return max(mine, key=lambda each: (each.id == active, each.id))
 
     def _fetched(self, done: int, total: int) -> None:
         self.tell({"stage": "faces", "done": done, "total": total})

@@ -1,4 +1,4 @@
-"""Computing: a training, an evaluation, a calibration or a quantisation from its row to its end.
+"""Computing: a training, an evaluation, a calibration, a quantisation or a comparison from its row to its end.
 
 The row is held under a lease that a thread renews; the same thread writes down how far the computation is and notices
 that it was cancelled or that this process is to end. Killed at any moment, it is found by the sweep, claimed again, and
@@ -24,6 +24,7 @@ from services.logs import logger
 from services.photos.store import PhotoStore
 from workers.collection_bench import CollectionBench
 from workers.models.registry import Registry
+from workers.shadowed import Queries, no_queries
 from workers.workbench import Workbench
 
 Verb = Callable[[Mapping[str, Any], Workbench], Mapping[str, Any]]
@@ -41,6 +42,8 @@ VERBS: Mapping[str, tuple[str, str]] = {
     computations.EVALUATION: ("workers.evaluating", "evaluate"),
     computations.CALIBRATION: ("workers.calibrating", "calibrate"),
     computations.QUANTISATION: ("workers.quantising", "quantise"),
+    computations.COMPARISON: ("workers.comparing", "compare"),
+    computations.CHECK: ("workers.checking", "check"),
 }
 
 _TORCH = {"torch", "torchvision", "facenet_pytorch", "pytorch_metric_learning"}
@@ -86,6 +89,8 @@ class Parts:
     """Called when the computation was given back because this process is to end."""
     heard: Callable[[Mapping[str, Any]], None] = lambda progress: None  # noqa: ARG005
     """Takes what is told too, in this process."""
+    queries: Queries = no_queries
+    """Recent searches of a collection under two models, for comparisons."""
 
 
 def run(job_id: int, parts: Parts, verb: Callable[[str], Verb] = verb_of) -> None:
@@ -110,6 +115,7 @@ def run(job_id: int, parts: Parts, verb: Callable[[str], Verb] = verb_of) -> Non
         folder,
         parts.max_pixels,
         keeper.tell,
+        parts.queries,
     )
     keeper.start()
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from services.errors import DiskFull, InvalidRequest, NotFound
 from workers import labelled
+from workers.evaluation.shadow import Shadow
 from workers.faces.detect import Detector
 from workers.galleries import Gallery
 from workers.models import casia_webface, detectors
@@ -18,6 +19,7 @@ from workers.models.bundle import DESCRIPTION, Bundle
 from workers.workbench import Enrolled
 
 _BUILT_IN = "casia-webface"
+_NO_COLLECTION = "Generation {} is of a collection; photos in folders have none. Evaluate both models on them instead."
 
 
 @dataclass
@@ -87,11 +89,14 @@ class FolderBench:
         """Nobody: these are photos, and no collection."""
         del bundle
 
-    def calibrated(self, bundle: Bundle, enrolled: Enrolled, calibration: Mapping[str, Any]) -> None:
+    def calibrated(self, enrolled: Enrolled, calibration: Mapping[str, Any]) -> None:
         """Never: a calibration belongs to a collection."""
-        raise NotImplementedError(
-            f"{bundle.name}: {len(enrolled.people)} faces of no collection, {len(calibration)} curves."
-        )
+        raise NotImplementedError(f"{len(enrolled.people)} faces of no collection, {len(calibration)} curves.")
+
+    def shadow(self, before: int, after: int, *, rebuild: str | None, seed: int) -> Shadow:
+        """Never: generations are of a collection."""
+        del before, rebuild, seed
+        raise InvalidRequest(_NO_COLLECTION.format(after))
 
     def _looked(self, done: int, total: int) -> None:
         self.tell({"stage": "photos", "done": done, "total": total})

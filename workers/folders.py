@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Set as AbstractSet
@@ -11,6 +12,8 @@ from services.errors import CannotStart
 
 _MOST = 64
 _UNUSED_S = 3600.0
+_NAME = re.compile(r"(?P<collection>\d+)-(?:g(?P<generation>\d+)|\d+)")
+"""A folder with a number alone was made for a model, before there were generations: it belongs to none."""
 
 
 class OwnFolder:
@@ -41,21 +44,26 @@ class OwnFolder:
             raise CannotStart(f"{root} cannot be written: {error.strerror}. See COLEGA_DATA.") from error
         raise CannotStart(f"{_MOST} searchers hold all folders of {root}.")
 
-    def sweep(self, in_use: AbstractSet[tuple[int, int]], collections: AbstractSet[int]) -> None:
-        """Remove what lies here of collections that are gone, and of those that nobody has asked for in an hour.
+    def of(self, collection: int, generation: int) -> Path:
+        """Where the files of a replica lie."""
+        return self.path / f"{collection}-g{generation}"
+
+    def sweep(self, in_use: AbstractSet[tuple[int, int]], kept: AbstractSet[tuple[int, int]]) -> None:
+        """Remove what lies here of generations that are gone, and of those that nobody has asked for in an hour.
 
         A face that is removed leaves what is in use; what is not in use must not keep it.
 
         Args:
-            in_use: Collection and model of what this process reads or writes.
-            collections: All that there are.
+            in_use: Collection and generation of what this process reads or writes.
+            kept: All that searches may look in.
         """
         now = time.time()
-        for folder in self.path.glob("*-*"):
-            collection, _, model = folder.name.partition("-")
-            if not (collection.isdigit() and model.isdigit()):
+        for folder in self.path.iterdir():
+            match = _NAME.fullmatch(folder.name)
+            if match is None:
                 continue
-            if (int(collection), int(model)) in in_use:
+            key = int(match["collection"]), int(match["generation"] or 0)
+            if key in in_use:
                 os.utime(folder)
-            elif int(collection) not in collections or now - max(folder.stat().st_mtime, self._began) > _UNUSED_S:
+            elif key not in kept or now - max(folder.stat().st_mtime, self._began) > _UNUSED_S:
                 shutil.rmtree(folder, ignore_errors=True)

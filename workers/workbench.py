@@ -1,6 +1,6 @@
 """What a computation has at hand: models, faces, a folder that outlives it, and somebody to tell how far it is.
 
-Trainings, evaluations, calibrations and quantisations take a workbench and know neither jobs nor Celery. A worker has one
+Trainings, evaluations, calibrations, quantisations and comparisons take a workbench and know neither jobs nor Celery. A worker has one
 over catalog and photo store (:mod:`workers.computing`); ``--local`` has one over folders alone
 (:mod:`workers.tasks.alone`).
 """
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.evaluation.shadow import Shadow
 from workers.faces.detect import Detector
 from workers.faces.values import Vectors
 from workers.galleries import Gallery
@@ -23,6 +24,8 @@ from workers.models.bundle import Bundle
 class Enrolled:
     """The vectors that searches of a collection compare with, as of one number of its log."""
 
+    generation: int
+    """In which they are."""
     vectors: Vectors
     """(n, d) float32 of norm 1: every face that is somebody's."""
     people: NDArray[np.int64]
@@ -80,5 +83,19 @@ class Workbench(Protocol):
             InvalidRequest: The collection has no embeddings of it.
         """
 
-    def calibrated(self, bundle: Bundle, enrolled: Enrolled, calibration: Mapping[str, Any]) -> None:
-        """Have the collection judged by *calibration* (:meth:`workers.evaluation.calibration.Calibration.curves`)."""
+    def calibrated(self, enrolled: Enrolled, calibration: Mapping[str, Any]) -> None:
+        """Have searches in that generation judged by :meth:`workers.evaluation.calibration.Calibration.curves`."""
+
+    def shadow(self, before: int, after: int, *, rebuild: str | None, seed: int) -> Shadow:
+        """Faces that are in both of two generations of the collection, and recent searches; of very many a part.
+
+        Args:
+            before: What is searched now.
+            after: What may be searched next.
+            rebuild: Public id of the one that made it.
+            seed: Of the lot by which people are drawn where there are too many.
+
+        Raises:
+            NotFound: A generation is gone.
+            InvalidRequest: The faces are not a collection's.
+        """

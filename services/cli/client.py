@@ -30,6 +30,7 @@ class Client(Service):
         self.imports = Imports(self)
         self.jobs = nouns.Jobs(self)
         self.models = nouns.Models(self)
+        self.rebuilds = nouns.Rebuilds(self)
         self.keys = nouns.Keys(self)
 
     def search(self, photo: Path, **how: Any) -> Document:  # noqa: ANN401 - the query fields of POST /v1/search

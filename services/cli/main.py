@@ -92,18 +92,20 @@ def begin(
 def register() -> None:
     """Add every group of commands."""
     from services.cli import (  # noqa: PLC0415 - they use what is above
+        checking,
         evaluating,
         jobs,
         keys,
         models,
         people,
+        rebuilding,
         searching,
         serving,
         status,
         training,
     )
 
-    for group in (serving, searching, people, jobs, training, evaluating, models, status, keys):
+    for group in (serving, searching, people, jobs, training, evaluating, models, rebuilding, status, checking, keys):
         group.register(colega)
 
 

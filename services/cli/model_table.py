@@ -54,3 +54,30 @@ def licence(model: Document) -> str:
     if model["accepted"] is not None:
         return f"{stated} (accepted by {model['accepted']['by']}, {model['accepted']['at'][:10]})"
     return f"{stated} (not plainly permissive: activate it with --accept-licence)"
+
+
+def kept(generations: Sequence[Mapping[str, Any]]) -> None:
+    """What collections hold of a model; nothing where none does."""
+    if not generations:
+        return
+    rows = [
+        [
+            one["collection"],
+            one["model"],
+            one["detector"],
+            "searched" if one["active"] else "kept" if one["state"] == "prepared" else one["state"],
+            one["embeddings"],
+        ]
+        for one in generations
+    ]
+    terminal.table(["in collection", "model", "detector", "as", "embeddings>"], rows)
+
+
+def pruned(told: Mapping[str, Any]) -> str:
+    """What was freed of a model."""
+    if told["gone"]:
+        return f"{told['name']} is gone, with {told['files']} files"
+    return (
+        f"{told['name']}: {told['embeddings']:,} embeddings of {', '.join(told['collections'])} are being removed; "
+        "there is no rollback to them any more"
+    )

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli import computing, heads, model_table, pulling, terminal
+from services.cli import computing, heads, model_table, pulling, rebuild_follow, rebuild_table, terminal
 from services.cli.evaluating import Dataset, Local, NoWait, Whose, on_disk, one_source
-from services.cli.main import Context, Exit, Json, existing
+from services.cli.main import Collection, Context, Exit, Json, existing
 from services.cli.service import Document
 from services.errors import InvalidRequest
 from services.settings import Home
@@ -72,6 +72,7 @@ def show(context: typer.Context, model: Model, as_json: Json = False) -> None:
     terminal.say(f"running: {model_table.running(found) or 'nowhere'}")
     terminal.say(f"Siamese head: {heads.described(found['head'])}")
     terminal.say(f"used by: {', '.join(found['uses']) or 'nothing'}")
+    model_table.kept(found["generations"])
 
 
 def add(
@@ -174,12 +175,29 @@ def activate(
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="I have read its licence, which is not plainly permissive.")
     ] = False,
+    no_wait: NoWait = False,
+    collection: Collection = "default",
     as_json: Json = False,
 ) -> None:
-    """Make a model what new collections use."""
-    with context.obj.client() as client:
-        body = {"accept_licence": accept_licence}
-        model_table.table([client.models.change(model, "activate", body)], as_json=as_json)
+    """Make a model what new collections use, and the collection: where that has photos, by a rebuild.
+
+    It is compared and switched to, unless it is worse; what is kept of it from before is switched to without embedding anew.
+    """
+    with context.obj.client(collection) as client:
+        activated = client.models.change(model, "activate", {"accept_licence": accept_licence})
+        begun = None if activated["rebuild"] is None else client.rebuilds.show(activated["rebuild"])
+        if not as_json:
+            model_table.table([activated], as_json=False)
+        if begun is not None and not no_wait:
+            begun = rebuild_follow.followed(client, begun, quiet=as_json)
+        if as_json:
+            terminal.document([{**activated, "rebuild": begun}])
+        elif begun is not None and no_wait:
+            terminal.say(f"{begun['id']} is under way: {rebuild_follow.command(client, 'status', begun)} --watch")
+        if begun is not None and not no_wait:
+            if not as_json:
+                rebuild_table.comparison(begun)
+            rebuild_follow.conclude(client, begun, quiet=as_json)
 
 
 def retire(context: typer.Context, model: Model, as_json: Json = False) -> None:
@@ -193,25 +211,28 @@ def prune(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name or id; else all that can go.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Remove retired and refused models that nothing uses, with their files."""
-    gone, kept = [], 0
+    """Free what is kept of a model for rollbacks, in all collections; a retired or refused one that nothing uses goes itself.
+
+    Without a model: every retired and refused one that nothing uses, with its files; nothing that is kept is touched.
+    """
+    pruned, in_use = [], 0
     with context.obj.client() as client:
         if model is not None:
-            gone.append(client.models.change(model, "prune"))
+            pruned.append(client.models.change(model, "prune"))
         else:
             for one in client.models.list():
                 if one["state"] in {"retired", "refused"}:
                     if client.models.show(one["id"])["uses"]:
-                        kept += 1
+                        in_use += 1
                     else:
-                        gone.append(client.models.change(one["id"], "prune"))
+                        pruned.append(client.models.change(one["id"], "prune"))
     if as_json:
-        terminal.document(gone)
+        terminal.document(pruned)
         return
-    for one in gone:
-        terminal.say(f"{one['name']} is gone, with {one['files']} files")
-    if kept or not gone:
-        terminal.say(f"{kept} retired models are in use" if kept else "nothing to remove")
+    for one in pruned:
+        terminal.say(model_table.pruned(one))
+    if in_use or not pruned:
+        terminal.say(f"{in_use} retired models are in use" if in_use else "nothing to remove")
 
 
 def _added(context: Context, path: Path, form: Mapping[str, str], *, as_json: bool, keep: bool = True) -> None:

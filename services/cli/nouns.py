@@ -163,6 +163,42 @@ class Models(Nouns):
         return self._client.send("POST", f"/v1/models/{model}/{verb}", body=body)
 
 
+class Rebuilds(Nouns):
+    """``client.rebuilds``."""
+
+    def create(self, model: str | None = None, **how: Any) -> Document:  # noqa: ANN401 - the fields of POST /v1/rebuilds
+        """Make the collection anew under *model*, beside what is searched."""
+        body = {"model": model, **how}
+        made = self._client.send("POST", "/v1/rebuilds", body={k: v for k, v in body.items() if v is not None})
+        return self.show(made["rebuild"])
+
+    def list(self) -> Iterator[Document]:
+        """Rebuilds, newest first."""
+        return self._client.pages("/v1/rebuilds", limit=50)
+
+    def show(self, rebuild: str) -> Document:
+        """One rebuild: plan, progress, comparison."""
+        return self._client.send("GET", f"/v1/rebuilds/{rebuild}", patient=True)
+
+    def change(self, rebuild: str, verb: str, body: Mapping[str, Any] | None = None) -> Document:
+        """``pause``, ``resume``, ``cancel``, ``switch`` or ``rollback``."""
+        return self._client.send("POST", f"/v1/rebuilds/{rebuild}/{verb}", body=body)
+
+    def findings(self, rebuild: str, kind: str | None = None) -> Iterator[Document]:
+        """What could not simply be carried over."""
+        return self._client.pages(f"/v1/rebuilds/{rebuild}/findings", limit=200, kind=kind)
+
+    def decide(self, rebuild: str, number: int, candidate: str | None) -> Document:
+        """Say which candidate an ambiguous face is; None: none of them."""
+        path = f"/v1/rebuilds/{rebuild}/findings/{number}/decide"
+        return self._client.send("POST", path, body={"candidate": candidate})
+
+    def report(self, rebuild: str) -> bytes:
+        """How it compares, as HTML to look at."""
+        content: bytes = self._client.send("GET", f"/v1/rebuilds/{rebuild}/report")["content"]
+        return content
+
+
 class Keys(Nouns):
     """``client.keys``."""
 

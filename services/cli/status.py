@@ -5,10 +5,13 @@ from typing import Any
 import typer
 from pydantic import SecretStr
 
-from services.cli import computing, terminal
+from services.cli import computing, rebuild_table, terminal
 from services.cli.main import Exit, Json
 from services.cli.service import Document
 from services.settings import GROUPS
+
+_KEPT = {"building": "is being made", "prepared": "is kept ready", "dropped": "is being removed"}
+"""What may be said of a generation that is not searched."""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +38,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         rows.append([*named, lags])
     terminal.table(["collection", "people>", "faces>", "photos>", "head>", "model", "detector", "replicas"], rows)
     for gallery in galleries:
-        for line in _calibration(gallery):
+        for line in [*_calibration(gallery), *_generations(gallery), *_rebuild(gallery), *_check(gallery)]:
             terminal.say(line)
     running = [
         [p["kind"], p["host"], p["pid"], p["device"] or ", ".join(p["variants"])] for p in found.get("processes", [])
@@ -83,6 +86,35 @@ def _calibration(gallery: Document) -> list[str]:
     stale = "" if told["stale"] is None else f"; stale: {told['stale']}"
     about = f"{gallery['name']}: calibrated {told['created_at'][:10]} on {told['people']:,} people{stale}"
     return [about, *(f"  {cost['sentence']}" for cost in told["rates"] if cost["kind"] == "fpir")]
+
+
+def _generations(gallery: Document) -> list[str]:
+    """The generations of a collection beside the one that is searched."""
+    return [
+        f"{gallery['name']}: {one['model']} with {one['detector']} {_KEPT[one['state']]}"
+        for one in gallery["generations"]
+        if not one["active"]
+    ]
+
+
+def _rebuild(gallery: Document) -> list[str]:
+    """The rebuild of a collection that is under way."""
+    told = gallery["rebuild"]
+    if told is None:
+        return []
+    whose = "" if gallery["name"] == "default" else f" --collection {gallery['name']}"
+    about = f"{gallery['name']}: {told['id']} to {told['model']} with {told['detector']}"
+    return [f"{about}: {rebuild_table.progress(told)} (colega rebuild status {told['id']}{whose})"]
+
+
+def _check(gallery: Document) -> list[str]:
+    """What the last check of a collection has left, where it has left anything."""
+    told = gallery["check"]
+    if told is None or not told["remaining"]:
+        return []
+    left = ", ".join(f"{count:,} {kind}" for kind, count in told["remaining"].items())
+    about = f"{gallery['name']}: checked {told['finished_at'][:10]}: {left}"
+    return [f"{about} (colega check --repair --collection {gallery['name']})"]
 
 
 def _replica(replica: Document) -> str:

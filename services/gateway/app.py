@@ -15,6 +15,7 @@ from services.errors import ColegaError
 from services.gateway import (
     auth,
     calibrations,
+    checks,
     clusters,
     collections,
     computing,
@@ -31,6 +32,7 @@ from services.gateway import (
     people,
     photos,
     problems,
+    rebuilds,
     search,
     status,
     uploads,
@@ -63,8 +65,10 @@ RESOURCES = (
     events.resource,
     collections.resource,
     models.resource,
+    rebuilds.resource,
     computing.resource,
     calibrations.resource,
+    checks.resource,
     keyring.resource,
     status.resource,
 )

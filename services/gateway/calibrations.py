@@ -30,7 +30,7 @@ class Cost(BaseModel):
 
 
 class CalibrationOut(BaseModel):
-    """A calibration of a collection under the model that it uses now."""
+    """A calibration of a collection in the generation that it is searched in now."""
 
     model: str
     people: int = Field(description="How many were enrolled when it was fitted.")
@@ -52,7 +52,8 @@ def show(query: InCollection) -> ResponseReturnValue:
     """The calibration that the collection's searches use: its tables, and what the usual rates cost. 404: there is none."""
     with gateway().catalog.reading() as session:
         collection = collection_of(session, query.collection)
-        row = None if collection.model_id is None else calibrations.of(session, collection.id, collection.model_id)
+        generation = collection.generation_id
+        row = None if generation is None else calibrations.of(session, generation)
         if row is None:
             raise NotFound("calibration of collection", collection.name)
         return {**told(session, collection, row), "curves": row.curves}

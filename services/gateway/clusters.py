@@ -7,11 +7,12 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
+from services import thresholds
 from services.broker.joins import Join, What
 from services.catalog import faces, people
 from services.catalog.schema import Person
 from services.errors import InvalidRequest, TooManyRequests
-from services.gateway import answers, thresholds
+from services.gateway import answers
 from services.gateway.doors import InCollection, Resource, gateway
 from services.gateway.paging import cursor_of, place_after
 from services.gateway.search import Gallery, gallery_of
@@ -155,7 +156,9 @@ def _joined(
         threshold = default()
     if threshold is None:
         threshold = thresholds.for_search(_table(gallery), gallery.people, threshold=query.threshold, fmr=query.fmr)
-    join = Join(what, gallery.collection.id, gallery.model.id, threshold, query.limit, least, shown, query.after, place)
+    join = Join(
+        what, gallery.collection.id, gallery.generation, threshold, query.limit, least, shown, query.after, place
+    )
     with _admitted():
         return gateway().asking.join(join, timeout_s=gateway().limits.search_timeout_s), threshold
 

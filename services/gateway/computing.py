@@ -139,18 +139,23 @@ def report(path: EvaluationPath, query: InCollection) -> ResponseReturnValue:
         return row.figures
     if row.report_key is None:
         raise NotFound("report of evaluation", row.public_id)
-    response = Response(gateway().store.stream(row.report_key), mimetype="text/html")
+    return page_to_look_at(row.report_key)
+
+
+def begin(kind: str, collection: str, parameters: Mapping[str, Any], *, source: str = "") -> ResponseReturnValue:
+    """Take a computation in and have it computed: 202 with its job."""
+    with gateway().catalog.transaction() as session:
+        job = computations.create(session, collection_of(session, collection).id, kind, parameters, source=source)
+    send_computation(job.id)
+    return {"job": job.public_id}, 202, {"Location": url_for("jobs.show", job_id=job.public_id)}
+
+
+def page_to_look_at(report_key: str) -> Response:
+    """A report of the photo store, as HTML that holds all that it shows and runs nothing."""
+    response = Response(gateway().store.stream(report_key), mimetype="text/html")
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Vary"] = "Accept"
     return response
-
-
-def begin(kind: str, collection: str, parameters: Mapping[str, Any]) -> ResponseReturnValue:
-    """Take a computation in and have it computed: 202 with its job."""
-    with gateway().catalog.transaction() as session:
-        job = computations.create(session, collection_of(session, collection).id, kind, parameters)
-    send_computation(job.id)
-    return {"job": job.public_id}, 202, {"Location": url_for("jobs.show", job_id=job.public_id)}
 
 
 def send_computation(job_id: int) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any, TypeVar, cast
 
-from flask import current_app, g
+from flask import current_app, g, request
 from flask_openapi import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.orm import Session
 
 from services.broker.requests import Asking, Waking
@@ -47,7 +47,7 @@ class Known:
     def __init__(self) -> None:
         self._models: dict[int, tuple[float, Model]] = {}
         self._people: dict[int, tuple[str, int, int]] = {}
-        self._calibrations: dict[tuple[int, int], tuple[float, Calibrated]] = {}
+        self._calibrations: dict[int, tuple[float, Calibrated]] = {}
 
     def model(self, session: Session, model_id: int) -> Model:
         """The model of that number."""
@@ -69,18 +69,18 @@ class Known:
             self._people[collection.id] = (collection.epoch, collection.head, people)
         return people
 
-    def calibration(self, session: Session, collection_id: int, model_id: int) -> Calibrated | None:
-        """The calibration of a collection under a model, opened once a fit."""
-        fitted_at = calibrations.fitted_at(session, collection_id, model_id)
-        opened_for, calibrated = self._calibrations.get((collection_id, model_id), (None, None))
+    def calibration(self, session: Session, generation_id: int) -> Calibrated | None:
+        """The calibration of a generation, opened once a fit."""
+        fitted_at = calibrations.fitted_at(session, generation_id)
+        opened_for, calibrated = self._calibrations.get(generation_id, (None, None))
         if fitted_at == opened_for:
             return calibrated
-        row = calibrations.of(session, collection_id, model_id)
+        row = calibrations.of(session, generation_id)
         if row is None:
-            self._calibrations.pop((collection_id, model_id), None)
+            self._calibrations.pop(generation_id, None)
             return None
         calibrated = Calibrated(row.curves)
-        self._calibrations[collection_id, model_id] = (row.created_at, calibrated)
+        self._calibrations[generation_id] = (row.created_at, calibrated)
         return calibrated
 
 
@@ -133,6 +133,15 @@ class Taken(BaseModel):
         if cls not in _SCHEMAS:
             _SCHEMAS[cls] = super().model_json_schema()
         return _SCHEMAS[cls]
+
+
+class MayBeLeftOut(Taken):
+    """A body that a request need not have."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_all_defaults(cls, data: Any) -> Any:  # noqa: ANN401 - whatever JSON can say
+        return {} if data is None and not request.content_length else data
 
 
 class InCollection(Taken):

@@ -22,6 +22,7 @@ CREATING = {
     "computing.evaluate",
     "computing.calibrate",
     "keyring.create",
+    "rebuilds.create",
 }
 _LONGEST = 255
 

@@ -1,6 +1,7 @@
 """Metrics for Prometheus at ``/metrics``: how requests go, and how full and far everything is. No names, no ids."""
 
 import time
+from collections import Counter as Counted
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from services.catalog import jobs, processes
+from services.catalog import checks, held, jobs, processes
 from services.catalog.schema import Process
 from services.errors import ColegaError
 from services.gateway.doors import SCOPES, Gateway
@@ -47,10 +48,23 @@ class _State:
                 depths.add_metric([queue], depth)
         except ColegaError:
             pass
+        generations = GaugeMetricFamily(
+            "colega_generations", "Models and detections of collections: one of each is searched.", labels=["state"]
+        )
+        problems = GaugeMetricFamily(
+            "colega_check_problems", "What the last check of each collection has left, added up.", labels=["kind"]
+        )
         found: Sequence[Process] = ()
         try:
             with self._mine.catalog.reading() as session:
                 found, reasons = processes.running(session), jobs.rejected_by_reason(session)
+                states = Counted(each.state for each in held.every(session).values())
+                checked = checks.latest(session)
+            for kind in checks.PROBLEMS:
+                left = [(done.result or {}).get("remaining", {}) for _, done in checked.values()]
+                problems.add_metric([kind], sum(each.get(kind, 0) for each in left))
+            for state, count in sorted(states.items()):
+                generations.add_metric([state], count)
             kinds = [process.kind for process in found]
             for kind in sorted(set(kinds)):
                 running.add_metric([kind], kinds.count(kind))
@@ -58,13 +72,13 @@ class _State:
                 rejected.add_metric([reason], count)
         except ColegaError:
             pass
-        yield from (depths, running, rejected, *_replicas(found))
+        yield from (depths, running, rejected, generations, problems, *_replicas(found))
 
 
 def _replicas(found: Sequence[Process]) -> Iterator[Metric]:
     """What the searchers hold, added up for each of them: a label a collection would be a thousand."""
     kinds: list[tuple[str, str, Callable[[list[dict[str, Any]]], float]]] = [
-        ("replicas", "Collections held.", len),
+        ("replicas", "Generations of collections held.", len),
         ("replica_lag_entries", "Log entries not applied yet, of the replica that is furthest behind.", _most("lag")),
         ("replica_faces", "Faces that are searched.", _sum("faces")),
         ("replica_memory_megabytes", "Memory that replicas need, mapped vectors left out.", _sum("memory_mb")),

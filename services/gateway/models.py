@@ -2,25 +2,27 @@
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, ValidationError
-from sqlalchemy.orm import Session
 
 from services import heads, licences
-from services.catalog import computations, models, processes, removals
+from services.catalog import computations, kept, models, removals
 from services.catalog.schema import Model
 from services.errors import BrokerUnavailable, Conflict, InvalidRequest, ModelTooLarge
-from services.gateway import answers, computing, problems
-from services.gateway.doors import InCollection, Resource, Taken, gateway, key
+from services.gateway import answers, computing, problems, rebuilds
+from services.gateway.doors import InCollection, MayBeLeftOut, Resource, Taken, collection_of, gateway, key
+from services.gateway.model_answers import ActivatedOut, ModelsOut, PrunedOut, WholeModelOut, running_of
+from services.gateway.rebuild_answers import generations_out
 from services.gateway.uploads import Spooled
 from services.photos import keys
 
 DETECTOR_FILE, UPLOAD = "detector.onnx", "upload"
+
+_PUT_ASIDE = {"retired", "refused"}
+"""States of models that go when nothing uses them."""
 
 resource = Resource("models", "Models as data")
 
@@ -50,7 +52,7 @@ class ModelIn(Taken):
     source: str | None = Field(default=None, max_length=1024, description="Where it comes from.")
 
 
-class ActivateIn(Taken):
+class ActivateIn(MayBeLeftOut):
     """What activating may be told."""
 
     accept_licence: bool = Field(
@@ -73,52 +75,31 @@ class HeadIn(Taken):
     head: HeadNumbers | None
 
 
-class ListedModelOut(answers.ModelOut):
-    """A model, and how it is computed now."""
-
-    running: dict[str, dict[str, Any]] = Field(
-        description="By variant: how many processes have it open, and the least agreement with the reference that they saw."
-    )
-
-
-class ModelsOut(BaseModel):
-    """Every model."""
-
-    items: list[ListedModelOut]
-    next_cursor: str | None
-
-
-class WholeModelOut(ListedModelOut):
-    """A model with its description and what uses it."""
-
-    details: dict[str, Any]
-    uses: list[str]
-
-
-class PrunedOut(BaseModel):
-    """A model that is gone."""
-
-    id: str
-    name: str
-    files: int
-
-
 @resource.door("get", "/models", "read", responses={200: ModelsOut})
 def index() -> ResponseReturnValue:
     """Every model, oldest first."""
     with gateway().catalog.reading() as session:
-        running = _running(session)
+        running = running_of(session)
         items = [{**answers.model_out(model), "running": running[model.digest]} for model in models.all_of(session)]
     return {"items": items, "next_cursor": None}
 
 
 @resource.door("get", "/models/<model_id>", "read", responses={200: WholeModelOut})
 def show(path: ModelPath) -> ResponseReturnValue:
-    """One model, with its description and what uses it."""
+    """One model, with its description, what uses it, and what collections keep of it."""
     with gateway().catalog.reading() as session:
         model = models.by_public_id(session, path.model_id)
-        uses, running = models.uses(session, model), _running(session)[model.digest]
-    return {**answers.model_out(model), "running": running, "details": model.details, "uses": uses}
+        held = kept.of_model(session, model)
+        return {
+            **answers.model_out(model),
+            "running": running_of(session)[model.digest],
+            "details": model.details,
+            "uses": kept.uses(session, model),
+            "generations": [
+                {"collection": one.collection.name, **told}
+                for one, told in zip(held, generations_out(session, held), strict=True)
+            ],
+        }
 
 
 @resource.door("post", "/models", "admin", responses={202: answers.ModelOut})
@@ -161,11 +142,12 @@ def add() -> ResponseReturnValue:
     return told, 202, {"Location": url_for("models.show", model_id=model.public_id)}
 
 
-@resource.door("post", "/models/<model_id>/activate", "admin", responses={200: answers.ModelOut})
-def activate(path: ModelPath, body: ActivateIn) -> ResponseReturnValue:
-    """Make a model what new collections use. Collections that have faces keep theirs: changing those is a rebuild.
+@resource.door("post", "/models/<model_id>/activate", "admin", responses={200: ActivatedOut})
+def activate(path: ModelPath, query: InCollection, body: ActivateIn) -> ResponseReturnValue:
+    """Make a model what new collections use, and the collection: where that has photos under another one, by a rebuild.
 
-    A licence that is not plainly permissive has to be accepted, once.
+    It is compared, and switched to unless it is worse; a generation that is kept is switched to without embedding anew. A
+    licence that is not plainly permissive has to be accepted, once.
     """
     with gateway().catalog.transaction() as session:
         model = models.by_public_id(session, path.model_id)
@@ -175,7 +157,11 @@ def activate(path: ModelPath, body: ActivateIn) -> ResponseReturnValue:
             models.accept_licence(session, model, by=key().name)
         models.require_licence(model)
         models.activate(session, model)
-        return answers.model_out(model)
+        begun = rebuilds.towards(session, collection_of(session, query.collection), model)
+        told = {**answers.model_out(model), "rebuild": None if begun is None else begun.public_id}
+    if begun is not None:
+        rebuilds.conduct()
+    return told
 
 
 @resource.door("post", "/models/<model_id>/head", "admin", responses={200: answers.ModelOut})
@@ -225,30 +211,37 @@ def retire(path: ModelPath) -> ResponseReturnValue:
 
 @resource.door("post", "/models/<model_id>/prune", "admin", responses={200: PrunedOut})
 def prune(path: ModelPath) -> ResponseReturnValue:
-    """Remove a retired or refused model that nothing uses, with its files."""
+    """Free what is kept of a model for rollbacks in all collections; a retired or refused one that nothing uses goes, too."""
     with gateway().catalog.reading() as session:
-        digest = models.by_public_id(session, path.model_id).digest
-    files = [stored.key for stored in gateway().store.list(keys.model_file(digest, "x")[:-1])]
+        model = models.by_public_id(session, path.model_id)
+    files = _files(model) if model.state in _PUT_ASIDE else []
     with gateway().catalog.transaction() as session:
         model = models.by_public_id(session, path.model_id)
-        if model.state not in {"retired", "refused"}:
-            raise Conflict(f"Model {model.name} is {model.state}. Retire it first.")
-        if uses := models.uses(session, model):
+        freed = kept.free(session, model)
+        goes = model.state in _PUT_ASIDE and not freed
+        if goes and (uses := kept.uses(session, model)):
             raise Conflict(f"Model {model.name} is in use: {', '.join(uses)}.")
-        models.forget(session, model)
-        removals.note(session, *files)
-    return {"id": model.public_id, "name": model.name, "files": len(files)}
+        if goes:
+            kept.forget(session, model)
+            removals.note(session, *files)
+        elif not freed:
+            raise Conflict(
+                f"Of model {model.name} nothing is kept that is not in use, and it is {model.state}. Retire it first."
+            )
+    if freed:
+        gateway().waking.wake()
+    return {
+        "id": model.public_id,
+        "name": model.name,
+        "embeddings": sum(one.embeddings for one in freed),
+        "collections": sorted({one.collection.name for one in freed}),
+        "files": len(files) if goes else 0,
+        "gone": goes,
+    }
 
 
-def _running(session: Session) -> Mapping[str, dict[str, dict[str, Any]]]:
-    """By digest and variant, what the processes that run tell of the models they have open."""
-    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for process in processes.running(session):
-        for embedder in process.details.get("embedders", []):
-            told = found[embedder["model"]].setdefault(embedder["variant"], {"processes": 0, "agreement": 1.0})
-            told["processes"] += 1
-            told["agreement"] = min(told["agreement"], round(embedder["agreement"], 6))
-    return found
+def _files(model: Model) -> list[str]:
+    return [stored.key for stored in gateway().store.list(keys.model_file(model.digest, "x")[:-1])]
 
 
 def _digest(wanted: ModelIn, spooled: Spooled) -> str:

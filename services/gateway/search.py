@@ -13,14 +13,16 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from flask_openapi import FileStorage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy.orm import Session
 
-from services import heads
+from services import heads, thresholds
 from services.broker.requests import Answer, Search
+from services.broker.shadows import Shadow
 from services.calibrated import Calibrated
-from services.catalog import faces, models
+from services.catalog import faces, models, rebuilds
 from services.catalog.schema import Collection, Model
 from services.errors import Conflict, InvalidRequest, TooManyRequests
-from services.gateway import matches, problems, thresholds, uploads
+from services.gateway import matches, problems, uploads
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 
 MORE_THAN_ASKED = 5
@@ -85,15 +87,19 @@ class SearchOut(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """What a search goes by, read at its start."""
+    """What a search goes by, read at its start: whatever is switched meanwhile, all of the answer comes from here."""
 
     collection: Collection
+    generation: int
+    """What it looks in; the next four are its own."""
+    round: int
     model: Model
     detector: str | None
     """Digest of the detector's file."""
-    people: int
     calibrated: Calibrated | None
-    """Under that model."""
+    people: int
+    shadow: Shadow | None
+    """Under which other model the query is to be kept, too."""
 
 
 @resource.door("post", "/search", "search", in_memory=True, responses={200: SearchOut})
@@ -111,7 +117,7 @@ def search(query: SearchQuery) -> ResponseReturnValue:
     )
     asked = Search(
         gallery.collection.id,
-        gallery.model.id,
+        gallery.generation,
         query.k + MORE_THAN_ASKED,
         query.after,
         where=_filter(query.where),
@@ -136,6 +142,7 @@ def search(query: SearchQuery) -> ResponseReturnValue:
                 detector=gallery.detector,
                 model=gallery.model.digest,
                 search=asked,
+                shadow=gallery.shadow,
                 timeout_s=mine.limits.search_timeout_s,
             )
     return {
@@ -181,20 +188,40 @@ def _head(model: Model) -> dict[str, Any]:
 
 
 def gallery_of(name: str) -> Gallery:
-    """The collection with the model and detector that it uses now.
+    """The collection with the generation that it is searched in now.
 
     Raises:
         Conflict: It has no model yet.
     """
     with gateway().catalog.reading() as session:
         collection = collection_of(session, name)
-        if collection.model_id is None:
+        if collection.generation_id is None or collection.model_id is None:
             raise Conflict("This collection has no model yet: the workers have not been prepared.")
         known = gateway().known
         model = known.model(session, collection.model_id)
         detector = None if collection.detector_id is None else known.model(session, collection.detector_id).digest
-        calibrated = known.calibration(session, collection.id, model.id)
-        return Gallery(collection, model, detector, known.people(session, collection), calibrated)
+        return Gallery(
+            collection,
+            collection.generation_id,
+            collection.round,
+            model,
+            detector,
+            known.calibration(session, collection.generation_id),
+            known.people(session, collection),
+            _shadow(session, collection),
+        )
+
+
+def _shadow(session: Session, collection: Collection) -> Shadow | None:
+    """The model that a rebuild under way is to be compared with, where queries are kept for that."""
+    most = gateway().limits.shadow_queries
+    if not most or len(collection.live) < 2:
+        return None
+    rebuild = rebuilds.current(session, collection.id)
+    if rebuild is None or rebuild.generation_id in {None, collection.generation_id}:
+        return None
+    digest = gateway().known.model(session, rebuild.model_id).digest
+    return Shadow(collection.id, rebuild.generation_id, digest, most)
 
 
 @contextmanager
@@ -214,13 +241,13 @@ def admitted() -> Iterator[None]:
 
 
 def vector_of(gallery: Gallery, face_id: str) -> str:
-    """The vector of a kept face under the gallery's model, as base64 of float32.
+    """The vector of a kept face in the gallery's generation, as base64 of float32.
 
     Raises:
         NotFound, Conflict: There is no such face, or only its box was kept.
     """
     with gateway().catalog.reading() as session:
-        face = faces.by_public_id(session, gallery.collection.id, face_id)
+        face = faces.by_public_id(session, gallery.collection.id, face_id, round_=gallery.round)
         held = faces.vectors(session, [face.id], gallery.model.id).get(face.id)
     if held is None:
         raise Conflict("Only box and score were kept of this face; it has no embedding to search with.")

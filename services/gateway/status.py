@@ -6,14 +6,19 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from services.catalog import calibrations, collections, computations, jobs, models, processes
-from services.catalog.schema import Removal
+from services.catalog import calibrations, collections, computations, held, jobs, models, processes, readiness
+from services.catalog import checks as integrity
+from services.catalog.generations import PREPARED
+from services.catalog.schema import Collection, Generation, Model, Removal
 from services.errors import ColegaError
 from services.gateway.answers import time_of
 from services.gateway.calibrations import told as calibration_told
+from services.gateway.checks import last_out
 from services.gateway.doors import Gateway, Resource, gateway
 from services.gateway.health import checks
+from services.gateway.rebuild_answers import under_way_out
 from services.version import __version__
 
 resource = Resource("status", "What runs, and how far it is")
@@ -40,16 +45,23 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
         found = processes.running(session)
         names = {model.id: model for model in models.all_of(session)}
         calibrated = calibrations.current(session)
+        checked = integrity.latest(session)
+        generations = held.every(session)
         galleries = [
             {
                 "name": c.name,
                 "head": c.head,
                 "model": names[c.model_id].name if c.model_id is not None else None,
                 "detector": names[c.detector_id].name if c.detector_id is not None else "mtcnn",
+                "generations": [
+                    _generation(session, g, c, names) for g in generations.values() if g.collection_id == c.id
+                ],
+                "rebuild": under_way_out(session, c),
                 **collections.counts(session, c.id),
                 "calibration": calibration_told(session, c, calibrated[c.id]) if c.id in calibrated else None,
+                "check": last_out(checked.get(c.id)),
                 "replicas": [
-                    _replica(p.id, r, c.head)
+                    _replica(p.id, r, c, names, generations.get(r.get("generation")))
                     for p in found
                     for r in p.details.get("replicas", [])
                     if r["collection"] == c.id
@@ -69,6 +81,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
                     "variants": sorted({_variant(e) for e in p.details.get("embedders", [])}),
                     "detectors": p.details.get("detectors", []),
                     "device": p.details.get("device"),
+                    "trouble": p.details.get("trouble", []),
                 }
                 for p in found
             ],
@@ -89,7 +102,24 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
         }
 
 
-def _replica(process: str, told: Mapping[str, Any], head: int) -> dict[str, Any]:
+def _generation(session: Session, one: Generation, of: Collection, names: Mapping[int, Model]) -> dict[str, Any]:
+    """A model and a detection of a collection; where it is ready to be switched to, who would have to be waited for."""
+    is_active = of.generation_id == one.id
+    may_be_next = one.state == PREPARED and not is_active
+    return {
+        "model": names[one.model_id].name,
+        "detector": names[one.detector_id].name if one.detector_id is not None else "mtcnn",
+        "round": one.round,
+        "state": one.state,
+        "active": is_active,
+        "unready": readiness.unready(session, one) if may_be_next else [],
+        "created_at": time_of(one.created_at),
+    }
+
+
+def _replica(
+    process: str, told: Mapping[str, Any], of: Collection, names: Mapping[int, Model], one: Generation | None
+) -> dict[str, Any]:
     """A replica as its searcher told of it a few seconds ago, held against the log's head now."""
     shown = (
         "sequence",
@@ -104,7 +134,13 @@ def _replica(process: str, told: Mapping[str, Any], head: int) -> dict[str, Any]
         "refused",
         "trouble",
     )
-    return {"process": process, "lag": max(head - told["sequence"], 0), **{name: told[name] for name in shown}}
+    return {
+        "process": process,
+        "model": None if one is None else names[one.model_id].name,
+        "active": one is not None and one.id == of.generation_id,
+        "lag": max(of.head - told["sequence"], 0),
+        **{name: told[name] for name in shown},
+    }
 
 
 def _variant(embedder: Mapping[str, Any]) -> str:

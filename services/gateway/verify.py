@@ -10,12 +10,12 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, ValidationError
 
-from services import heads
+from services import heads, thresholds
 from services.broker.requests import Answer, Search
 from services.calibrated import Known
 from services.catalog import models, people
 from services.errors import InvalidRequest, NotFound, PhotoRefused, Rejection
-from services.gateway import answers, problems, thresholds, uploads
+from services.gateway import answers, problems, uploads
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 from services.gateway.search import Gallery, SearchQuery, admitted, gallery_of, timings, vector_of
 
@@ -152,7 +152,7 @@ def _with_person(gallery: Gallery, photo: bytes, person_id: str, held: Mapping[s
     answer = _look(gallery, [photo], model=gallery.model.digest)
     vector = _chosen(answer, 0, "photo")
     head = None if held is None else heads.for_searcher(held)
-    asked = Search(gallery.collection.id, gallery.model.id, 1, person=person.id, head=head)
+    asked = Search(gallery.collection.id, gallery.generation, 1, person=person.id, head=head)
     timeout_s = gateway().limits.search_timeout_s
     [hits] = gateway().asking.search([vector], asked, model=gallery.model.digest, timeout_s=timeout_s)["hits"]
     if not hits:

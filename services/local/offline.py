@@ -1,10 +1,17 @@
-"""What must work before there is a gateway: migrations and the first keys."""
+"""What must work before there is a gateway, or without one: migrations, the first keys, and looking after what is kept."""
 
-from collections.abc import Sequence
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
 
+from services.catalog import collections as collection_rows
 from services.catalog import keys
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate as migrate_catalog
+from services.local import lock, ports, seaweedfs, valkey
+from services.local.instance import FILE_NAME, Instance
+from services.local.programs import Given
+from services.local.supervisor import Supervisor
 from services.settings import CatalogSettings, Environment, Home
 
 
@@ -29,6 +36,45 @@ def create_key(environment: Environment, name: str, scopes: Sequence[str]) -> st
             return keys.issue(session, name, scopes)[1]
     finally:
         catalog.close()
+
+
+def collections(environment: Environment) -> list[str]:
+    """The names of all collections."""
+    catalog = _catalog(environment)
+    try:
+        with catalog.reading() as session:
+            return [collection.name for collection in collection_rows.all_of(session)]
+    finally:
+        catalog.close()
+
+
+@contextlib.contextmanager
+def photo_store(environment: Environment) -> Iterator[None]:
+    """See that there is a photo store inside of the block: that of the data folder is started where no service runs it.
+
+    Nothing is started where the settings name one. Call it from the main thread.
+
+    Raises:
+        CannotStart: It does not get ready.
+    """
+    data = environment.load(Home).data.absolute()
+    is_ours = (data / FILE_NAME).is_file() and not Given.by(environment).photos
+    if not is_ours or any(lock.holders(data / lock.FILE_NAME)):
+        yield
+        return
+    instance = Instance.read(data)
+    with contextlib.ExitStack() as stack, Supervisor(data, _unsaid) as supervisor:
+        instance.ports = ports.choose([valkey.PORT, *seaweedfs.PORTS], instance.ports)
+        instance.write(data)
+        stack.callback(seaweedfs.remove_sockets, instance.ports)
+        seaweedfs.remove_sockets(instance.ports)
+        supervisor.wait_ready(supervisor.start(seaweedfs.program(data / "store", instance)))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C is for whoever works in the block.
+        yield
+
+
+def _unsaid(line: str) -> None:
+    """The end of the store's process; whoever works with it notices."""
 
 
 def _catalog(environment: Environment) -> Catalog:

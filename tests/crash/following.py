@@ -1,7 +1,7 @@
 """A searcher's follower that dies by SIGKILL: ``python -m tests.crash.following`` with one JSON document as argument.
 
     url, folder, shelf    the catalog, the folder of replicas, and what stands for the photo store
-    model                 whose embeddings it follows
+    generation            in which it looks at the faces
     moment, count         where it dies: the count-th time that the moment is reached; "never" lives on
     sealing               "here", so that sealing dies at its moments as well, or "process"
 
@@ -47,8 +47,8 @@ def main() -> None:
     sealer = SealingHere(reached) if asked["sealing"] == "here" else SealingProcess()
     log = CatalogLog(Catalog(asked["url"]))
 
-    def opened(collection: int, model: int) -> EngineHome:
-        folder = Path(asked["folder"]) / f"{collection}-{model}"
+    def opened(collection: int, generation: int) -> EngineHome:
+        folder = Path(asked["folder"]) / f"{collection}-g{generation}"
         return home(folder, Path(asked["shelf"]), sealer=sealer, reached=reached)
 
     keeping = Keeping(memory_mb=64, snapshot_s=0.05, snapshot_faces=1, uploads=lambda: True)
@@ -56,7 +56,7 @@ def main() -> None:
     said = False
     while True:
         replicas.follow(log.heads())
-        replica = replicas.get(asked["collection"], asked["model"])
+        replica = replicas.get(asked["collection"], asked["generation"])
         if replica is None:
             continue
         if not said:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from index.follower import Follower
-from services.catalog import collections, faces, log, people
+from services.catalog import faces, log, people
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
 from services.catalog.schema import Embedding, Face, Person
@@ -70,8 +70,8 @@ class Writing:
         with catalog.transaction() as session:
             model = rows.model(session)
             model.dimension = D
-            collection = collections.by_name(session, "default")
-            self.model, self.collection = model.id, collection.id
+            generation = rows.generation(session, model)
+            self.model, self.generation, self.collection = model.id, generation.id, generation.collection_id
 
     def write(self, times: int = 1) -> None:
         """Add, remove and assign faces, in some transactions."""
@@ -96,7 +96,7 @@ class Writing:
             "folder": str(self.root),
             "shelf": str(self._shelf),
             "collection": self.collection,
-            "model": self.model,
+            "generation": self.generation,
             "moment": moment,
             "count": count,
             "sealing": sealing,
@@ -116,8 +116,8 @@ class Writing:
         follower = Follower(
             CatalogLog(self.catalog),
             self.collection,
-            self.model,
-            home(self.root / f"{self.collection}-{self.model}", self._shelf),
+            self.generation,
+            home(self.root / f"{self.collection}-g{self.generation}", self._shelf),
         )
         replica = follower.start()
         self.origins.append(follower.origin)

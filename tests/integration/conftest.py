@@ -7,7 +7,10 @@ import pytest
 
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
+from services.photos.store import PhotoStore
+from tests.integration import rebuilding
 from tests.running import Running
+from workers.models import casia_webface
 
 
 @pytest.fixture
@@ -17,6 +20,14 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
     migrate(catalog)
     yield catalog
     catalog.close()
+
+
+@pytest.fixture(scope="session")
+def default_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with the default one in it, which takes ten seconds to make."""
+    folder = tmp_path_factory.mktemp("default-models")
+    casia_webface.build(folder / "casia-webface")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +50,26 @@ def enrolled(service: Running, gallery: str, examples: Path) -> str:
     """A collection with the people of ``examples/``."""
     done = service.colega("import", str(examples / "people"), collection=gallery)
     assert done.returncode == 0, done.stderr
+    return gallery
+
+
+@pytest.fixture(scope="session")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two small models in it, ``old`` and ``new``."""
+    return rebuilding.bundles(tmp_path_factory.mktemp("two-models"))
+
+
+@pytest.fixture
+def photos(examples: Path) -> list[Path]:
+    """Five photos of four people."""
+    return sorted((examples / "people").rglob("*.jpg"))
+
+
+@pytest.fixture
+def rebuilt(
+    catalog: Catalog, photo_store: PhotoStore, valkey: str, two_models: Path, photos: list[Path]
+) -> rebuilding.Gallery:
+    """The people of ``examples/`` under the model ``old``, to be rebuilt."""
+    gallery = rebuilding.Gallery.opened(catalog, photo_store, valkey, two_models)
+    gallery.enrol(photos)
     return gallery

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.calibrated import Calibrated
-from services.catalog import calibrations, collections
+from services.catalog import calibrations, collections, generations
 from services.catalog.engine import Catalog
 from tests.running import Running
 from tests.unit.services.test_calibrated import CURVES
@@ -27,9 +27,9 @@ def keep(catalog: Catalog, gallery: str, curves: dict[str, Any]) -> None:
     """Give a collection a calibration that nobody fitted."""
     with catalog.transaction() as session:
         found = collections.by_name(session, gallery)
-        assert found.model_id is not None
-        of_it = {"epoch": found.epoch, **curves}
-        calibrations.keep(session, found.id, found.model_id, sequence=found.head, people=4, faces=5, curves=of_it)
+        assert found.generation_id is not None
+        active, of_it = generations.by_id(session, found.generation_id), {"epoch": found.epoch, **curves}
+        calibrations.keep(session, active, sequence=found.head, people=4, faces=5, curves=of_it)
 
 
 def test_four_people_are_too_few_and_are_told_so(service: Running, enrolled: str, examples: Path) -> None:

@@ -112,11 +112,11 @@ def test_a_refused_model_may_be_added_again_under_its_name(service: Running, des
     assert done.returncode == 0, done.stderr
 
 
-def test_only_a_retired_model_that_nothing_uses_is_removed(service: Running, described: Path) -> None:
+def test_only_a_retired_model_that_nothing_uses_is_removed(service: Running, described: Path, examples: Path) -> None:
     add(service, "used", 6, described)
     add(service, "unused", 7, described)
     service.answer("models", "activate", "used")
-    service.collection()
+    service.answer("import", str(examples / "people"), collection=service.collection())
     service.client().models.change("casia-webface", "activate", {})
 
     candidate = service.colega("models", "prune", "used")

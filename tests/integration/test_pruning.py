@@ -4,16 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from index.follower import Follower
 from index.frozen import freeze
+from index.manifest import MANIFEST
+from services.catalog import generations
 from services.catalog.engine import Catalog
-from services.catalog.schema import Collection, LogEntry
+from services.catalog.schema import Collection, Embedding, LogEntry
 from services.photos import keys
 from services.photos.store import PhotoStore
 from tests.crash.following import home
 from tests.crash.test_index import Writing
+from tests.integration.catalog import rows
 from workers import pruning
 from workers.following import CatalogLog
 from workers.shelving import PhotoStoreShelf
@@ -26,8 +29,6 @@ def writing(catalog: Catalog, tmp_path: Path) -> Writing:
     """A catalog with some history, all of it older than a day."""
     made = Writing(catalog, tmp_path)
     made.write(10)
-    with catalog.transaction() as session:
-        session.execute(update(Collection).values(live_models=[made.model]))
     return made
 
 
@@ -38,10 +39,10 @@ def _sequences(catalog: Catalog) -> list[int]:
 
 def _snapshot(writing: Writing, store: PhotoStore) -> int:
     """What a snapshot on the shelf was taken at."""
-    shelf = PhotoStoreShelf(store, writing.collection, writing.model)
+    shelf = PhotoStoreShelf(store, writing.collection, writing.generation)
     at = home(writing.root / "searcher", writing.root)
     at.snapshots._shelf = shelf
-    replica = Follower(CatalogLog(writing.catalog), writing.collection, writing.model, at).start()
+    replica = Follower(CatalogLog(writing.catalog), writing.collection, writing.generation, at).start()
     assert replica is not None
     at.snapshots.upload(at.snapshots.write(freeze(replica)))
     return replica.sequence
@@ -80,7 +81,7 @@ def test_a_snapshot_that_lacks_an_object_keeps_no_one_from_the_entries(
     _snapshot(writing, photo_store)
     writing.write(2)
     second = _snapshot(writing, photo_store)
-    prefix = keys.snapshots(writing.collection, writing.model)
+    prefix = keys.snapshots(writing.collection, writing.generation)
     [state] = [s.key for s in photo_store.list(prefix) if f"-{second:020d}/state" in s.key]
     photo_store.delete(state)
     writing.write(1)
@@ -95,7 +96,7 @@ def test_a_snapshot_that_lacks_an_object_keeps_no_one_from_the_entries(
 
 def test_a_searcher_that_was_away_for_long_recovers_alone(writing: Writing, photo_store: PhotoStore) -> None:
     late = Follower(
-        CatalogLog(writing.catalog), writing.collection, writing.model, home(writing.root / "l", writing.root)
+        CatalogLog(writing.catalog), writing.collection, writing.generation, home(writing.root / "l", writing.root)
     )
     late.start()
     writing.write(4)
@@ -111,10 +112,41 @@ def test_a_searcher_that_was_away_for_long_recovers_alone(writing: Writing, phot
     assert np.isfinite(replica.faces.search(np.eye(1, replica.faces.dimension, dtype=np.float32), 1).similarities).all()
 
 
-def test_snapshots_of_a_model_that_is_no_longer_used_are_dropped(writing: Writing, photo_store: PhotoStore) -> None:
+def test_snapshots_of_a_generation_that_was_dropped_go_with_it(
+    writing: Writing, photo_store: PhotoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _snapshot(writing, photo_store)
+    prefix = keys.snapshots(writing.collection, writing.generation)
+    with writing.catalog.transaction() as session:
+        model = rows.model(session)
+        for old in session.scalars(select(Embedding)).all():
+            session.add(Embedding(face_id=old.face_id, model_id=model.id, vector=old.vector, variant="fp32"))
+        generations.switch(session, rows.generation(session, model))
+        generations.drop(session, generations.by_id(session, writing.generation))
+
+    assert pruning.drop_lost_snapshots(writing.catalog, photo_store) == 0  # A searcher may be writing one.
+    assert list(photo_store.list(prefix))
+    monkeypatch.setattr(pruning, "_ORPHANS_S", -60.0)
+    assert pruning.drop_lost_snapshots(writing.catalog, photo_store) > 0
+    assert not list(photo_store.list(prefix))
+
+
+def test_what_was_kept_by_the_number_of_a_model_is_no_generations(writing: Writing, photo_store: PhotoStore) -> None:
+    photo_store.put(f"snapshots/{writing.collection}/{writing.generation}/x/{MANIFEST}", b"{}")
+
+    assert (
+        keys.snapshots(writing.collection, writing.generation)
+        == f"snapshots/{writing.collection}/g{writing.generation}/"
+    )
+    assert list(PhotoStoreShelf(photo_store, writing.collection, writing.generation).names()) == []
+
+
+def test_a_generation_that_is_being_built_keeps_no_entries(writing: Writing, photo_store: PhotoStore) -> None:
     _snapshot(writing, photo_store)
     with writing.catalog.transaction() as session:
-        session.execute(update(Collection).values(live_models=[]))
+        generations.begin(session, writing.collection, rows.model(session).id, None, round_=0)
 
-    assert pruning.drop_lost_snapshots(writing.catalog, photo_store) == 0  # A model may be used again within the hour.
-    assert list(photo_store.list(keys.snapshots(writing.collection, writing.model)))
+    pruning.prune_logs(writing.catalog, photo_store, entries_for_s=-60.0)
+
+    assert _sequences(writing.catalog) == []
+    writing.is_whole()

@@ -43,7 +43,7 @@ def test_objects_of_the_erased_are_removed(catalog: Catalog, photo_store: PhotoS
     with catalog.transaction() as session:
         people.delete(session, ana)
 
-    upkeep.tidy(catalog, photo_store, keep_unassigned_days=30)
+    upkeep.tidy(catalog, photo_store, keep_unassigned_days=30, search_s=0)
 
     assert not any(photo_store.exists(key) for key in keys)
 
@@ -55,7 +55,7 @@ def test_faces_of_nobody_are_removed_when_their_time_is_over(catalog: Catalog, p
         hers = rows.face(session, rows.photo(session, "hers"), ana)
         session.execute(update(Face).where(Face.id.in_([old.id, hers.id])).values(created_at=0.0))
 
-    upkeep.tidy(catalog, photo_store, keep_unassigned_days=30)
+    upkeep.tidy(catalog, photo_store, keep_unassigned_days=30, search_s=0)
 
     with catalog.reading() as session:
         assert session.get(Face, old.id) is None

@@ -40,6 +40,13 @@ def window(box: Box, margin_px: float = MARGIN_PX) -> Box:
     return Box(box.x + (box.w - w) / 2, box.y + (box.h - h) / 2, w, h)
 
 
+def boxed(region: Box) -> Box:
+    """The box whose :func:`window` is *region*."""
+    shrunk = (WINDOW_PX - MARGIN_PX) / CHIP_PX
+    w, h = region.w * shrunk, region.h * shrunk
+    return Box(region.x + (region.w - w) / 2, region.y + (region.h - h) / 2, w, h)
+
+
 def cut(photo: Decoded, detection: Detection) -> tuple[Chip, Pixels]:
     """Cut a face and its surroundings out of *photo*, by averaging where that shrinks it.
 
@@ -108,6 +115,8 @@ def decode(jpeg: bytes) -> Pixels:
         InvalidModel: *jpeg* is no chip of ours.
     """
     with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as picture:
+        if picture.size != (CHIP_PX, CHIP_PX):  # Before anything is decoded: a damaged one may claim any size.
+            raise InvalidModel(f"A chip is {CHIP_PX} by {CHIP_PX} pixels; this one says {picture.size}.")
         pixels = np.asarray(picture)
     if pixels.shape != (CHIP_PX, CHIP_PX, 3):
         raise InvalidModel(f"A chip is {CHIP_PX} by {CHIP_PX} pixels in RGB; this one has the shape {pixels.shape}.")

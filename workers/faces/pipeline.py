@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.errors import PhotoRefused
+from services.errors import DegenerateBox, PhotoRefused
 from workers.faces import chips, decode, detect, quality
 from workers.faces.detect import Detector, Mode, Sighting
 from workers.faces.embed import Embedder
-from workers.faces.values import Box, Chip, Decoded, Detection, Face, Points, Vectors
+from workers.faces.values import Box, Chip, Decoded, Detection, Face, Pixels, Points, Vectors
 
 WANT_PX = {Mode.BALANCED: 640, Mode.THOROUGH: 1024}
 """Long side at least decoded: what the detectors look at."""
@@ -57,20 +57,11 @@ class Reading:
 
     def thumbnail(self, long_side_px: int) -> bytes:
         """The whole photo as a JPEG of at most *long_side_px* on its long side, without metadata."""
-        picture = Image.fromarray(self._decoded.pixels)
-        picture.thumbnail((long_side_px, long_side_px), Image.Resampling.BILINEAR, reducing_gap=2.0)
-        out = io.BytesIO()
-        picture.save(out, "JPEG", quality=_THUMBNAIL_QUALITY)
-        return out.getvalue()
+        return thumbnail(self._decoded.pixels, long_side_px)
 
     def _fine_enough(self, box: Box) -> Decoded:
         """The turned photo at a resolution that shows *box* (full resolution) well, if it has one."""
-        side_px = np.sqrt(box.area / (self._turned.scale_x * self._turned.scale_y))
-        if side_px < _ENOUGH_PX and min(self._turned.scale_x, self._turned.scale_y) > 1.05:
-            want_px = int(np.ceil(max(self._turned.pixels.shape) * _ENOUGH_PX / max(side_px, 1.0)))
-            finer = decode.decode(self._data, max_pixels=self._max_pixels, want_px=want_px)
-            pixels = np.ascontiguousarray(np.rot90(finer.pixels, self._quarter_turns))
-            self._turned = Decoded(pixels, self._turned.width, self._turned.height, finer.format)
+        self._turned = _finer(self._data, self._turned, self._quarter_turns, box, self._max_pixels)
         return self._turned
 
 
@@ -136,6 +127,60 @@ def read(detector: Detector, data: bytes, mode: Mode, *, max_pixels: int) -> Rea
     reading = Reading(data, decoded, detect.look(detector, decoded, mode), max_pixels)
     reading.decode_s, reading.detect_s = between - started, time.perf_counter() - between
     return reading
+
+
+def thumbnail(pixels: Pixels, long_side_px: int) -> bytes:
+    """A photo's *pixels* as a JPEG of at most *long_side_px* on its long side, without metadata."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((long_side_px, long_side_px), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=_THUMBNAIL_QUALITY)
+    return out.getvalue()
+
+
+def recut(data: bytes, to_chip: NDArray[np.float64], landmarks: Points, *, max_pixels: int) -> Chip:
+    """Cut a chip again as it was cut: the same pixels of the photo, the same way up.
+
+    Args:
+        data: The photo's bytes.
+        to_chip: (2, 3), the map that is kept with the face, from full-resolution pixels of the photo to the chip's. A photo
+            that was turned to find the face is turned again: the map says so.
+        landmarks: In full-resolution pixels of the photo.
+        max_pixels: Photos of more are refused.
+
+    Raises:
+        PhotoRefused: The bytes are no photo that can be used.
+        DegenerateBox: The map is none that a chip was cut by.
+    """
+    decoded = decode.decode(data, max_pixels=max_pixels, want_px=WANT_PX[Mode.BALANCED])
+    for quarter_turns in detect.TURNS:
+        upright = to_chip @ np.vstack([_back(quarter_turns, decoded.width, decoded.height), [0, 0, 1]])
+        (across, skew, _), (shear, down, _) = upright.tolist()
+        if min(across, down) > 1e-9 and max(abs(skew), abs(shear)) < 1e-6 * min(across, down):
+            break
+    else:
+        raise DegenerateBox("The map of the chip is none that chips are cut by.")
+    side_x, side_y = chips.CHIP_PX / across, chips.CHIP_PX / down
+    region = Box(-upright[0, 2] / across, -upright[1, 2] / down, side_x, side_y)
+    box = chips.boxed(region)
+    turned = detect.turned_by(decoded, quarter_turns)
+    turned = _finer(data, turned, quarter_turns, box, max_pixels)
+    place = Box(
+        region.x / turned.scale_x, region.y / turned.scale_y, region.w / turned.scale_x, region.h / turned.scale_y
+    )
+    jpeg = chips.encode(chips.resample(turned.pixels, place, chips.CHIP_PX))
+    return Chip(jpeg, to_chip, chips.mapped(to_chip, landmarks))
+
+
+def _finer(data: bytes, turned: Decoded, quarter_turns: int, box: Box, max_pixels: int) -> Decoded:
+    """*turned*, or the photo decoded finer and turned so, where *box* (full resolution, turned) is small and that helps."""
+    side_px = np.sqrt(box.area / (turned.scale_x * turned.scale_y))
+    if side_px >= _ENOUGH_PX or min(turned.scale_x, turned.scale_y) <= 1.05:
+        return turned
+    want_px = int(np.ceil(max(turned.pixels.shape) * _ENOUGH_PX / max(side_px, 1.0)))
+    finer = decode.decode(data, max_pixels=max_pixels, want_px=want_px)
+    pixels = np.ascontiguousarray(np.rot90(finer.pixels, quarter_turns))
+    return Decoded(pixels, turned.width, turned.height, finer.format)
 
 
 def _back(quarter_turns: int, width: int, height: int) -> NDArray[np.float64]:

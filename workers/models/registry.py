@@ -3,6 +3,8 @@
 import contextlib
 import os
 import tempfile
+import threading
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def computing_by(given: settings.Computing) -> Computing:
 
 
 class Registry:
-    """Models as one process uses them: each opened once, when it is first asked for."""
+    """Models as one process uses them: each opened once, when it is first asked for. Any thread may ask."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Registry:
         self._threads: ThreadPoolExecutor | None = None
         self._embedders: dict[str, Embedder] = {}
         self._detectors: dict[str | None, Detector] = {}
+        self._opening = threading.Lock()
 
     def pipeline(self, model: str, detector: str | None) -> FacePipeline:
         """The face pipeline with the embedder of digest *model* and the detector of digest *detector* (None: MTCNN).
@@ -60,20 +63,39 @@ class Registry:
 
     def embedder(self, digest: str) -> Embedder:
         """The embedder of that content, in the variant that its self-check chose here."""
-        if digest not in self._embedders:
-            self._embedders[digest] = self.bundle(digest).embedder(computing=self._computing)
-        return self._embedders[digest]
+        opened = self._embedders.get(digest)
+        if opened is None:
+            with self._opening:
+                opened = self._embedders.get(digest) or self.bundle(digest).embedder(computing=self._computing)
+                self._embedders[digest] = opened
+        return opened
 
     def detector(self, digest: str | None) -> Detector:
         """The detector of that content; None is MTCNN."""
-        if digest not in self._detectors:
-            if digest is None and runtimes.gpu_is_wanted(self._computing) and runtimes.torch_has_cuda():
-                self._detectors[digest] = detectors.mtcnn_on_gpu(self._pool().map)
-            elif digest is None:
-                self._detectors[digest] = detectors.mtcnn()
-            else:
-                self._detectors[digest] = detectors.yunet(self._store.get(keys.model_file(digest, DETECTOR_FILE)))
-        return self._detectors[digest]
+        opened = self._detectors.get(digest)
+        if opened is None:
+            with self._opening:
+                opened = self._detectors.get(digest) or self._opened(digest)
+                self._detectors[digest] = opened
+        return opened
+
+    def is_open(self, model: str, detector: str | None) -> bool:
+        """Whether both are open here, so that asking for them takes no time."""
+        return model in self._embedders and detector in self._detectors
+
+    def keep_only(self, models: AbstractSet[str], detectors: AbstractSet[str | None]) -> list[str]:
+        """Close what is not among these digests, for the memory it takes; who works with it now ends first.
+
+        Returns:
+            The digests of the embedders that were closed.
+        """
+        closed = [digest for digest in list(self._embedders) if digest not in models]
+        for digest in closed:
+            self._embedders.pop(digest, None)
+        for file in list(self._detectors):
+            if file not in detectors:
+                self._detectors.pop(file, None)
+        return closed
 
     def active(self) -> str:
         """Digest of the embedder that new collections use.
@@ -90,7 +112,7 @@ class Registry:
     @property
     def on_gpu(self) -> bool:
         """Whether anything that is open here computes on a GPU."""
-        return self._threads is not None or any(embedder.device == "cuda" for embedder in self._embedders.values())
+        return self._threads is not None or any(e.device == "cuda" for e in list(self._embedders.values()))
 
     def described(self) -> dict[str, object]:
         """What ``status`` shows of the models that are open here."""
@@ -102,9 +124,21 @@ class Registry:
                 "runtime": e.runtime,
                 "device": e.device,
             }
-            for e in self._embedders.values()
+            for e in list(self._embedders.values())
         ]
-        return {"embedders": opened, "detectors": [d.rule for d in self._detectors.values()]}
+        detectors = dict(self._detectors)
+        return {
+            "embedders": opened,
+            "detectors": [detector.rule for detector in detectors.values()],
+            "detector_files": list(detectors),
+        }
+
+    def _opened(self, digest: str | None) -> Detector:
+        if digest is not None:
+            return detectors.yunet(self._store.get(keys.model_file(digest, DETECTOR_FILE)))
+        if runtimes.gpu_is_wanted(self._computing) and runtimes.torch_has_cuda():
+            return detectors.mtcnn_on_gpu(self._pool().map)
+        return detectors.mtcnn()
 
     def _pool(self) -> ThreadPoolExecutor:
         """Threads for what is done photo by photo beside a GPU: one for each core."""

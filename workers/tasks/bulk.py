@@ -1,15 +1,18 @@
-"""Celery's side of ingestion, unpacking and the check of models."""
+"""Celery's side of ingestion, unpacking, rebuilds and the check of models."""
 
 from celery.app.task import Task
 
 from services.broker import names
 from services.errors import Unavailable
 from services.logs import logger
-from workers import admission, ingestion, unpacking
+from workers import admission, ingestion, planning, rebuilding, unpacking
 from workers.tasks.process import app, here, models_folder, unbounded_memory
 
 TIME_LIMIT_S = 40
 """A task that takes longer is killed with its child; the visibility timeout is above this."""
+
+PLAN_LIMIT_S = 3600
+"""Of the plan of a rebuild: the photo store is listed whole, a thousand objects at a time."""
 
 CHECK_LIMIT_S = 900
 """Of the check of a model: minutes for one of a hundred layers, on one core."""
@@ -53,3 +56,29 @@ def unpack(job_id: int) -> None:
         unpacking.unpack(job_id, here().tools.catalog, here().tools.store, here().queue, here().limits)
     except Unavailable as error:
         logger().warning("archive.postponed", reason=error.type)
+
+
+@app.task(name=names.REBUILD_PLAN, acks_late=False, ignore_result=True, time_limit=PLAN_LIMIT_S)
+def plan_rebuild(rebuild_id: int) -> None:
+    """See :func:`workers.planning.plan`. Acknowledged at once: whoever conducts asks again while nobody plans it."""
+    try:
+        with unbounded_memory():
+            is_begun = planning.plan(rebuild_id, here().tools)
+        if is_begun:
+            here().queue.conduct()
+    except Unavailable as error:
+        logger().warning("rebuild.not_planned", reason=error.type)
+
+
+@app.task(
+    name=names.REBUILD_CHUNK, acks_late=True, reject_on_worker_lost=True, ignore_result=True, time_limit=TIME_LIMIT_S
+)
+def rebuild_chunk(rebuild_id: int) -> None:
+    """See :func:`workers.rebuilding.work`. The message goes on to the next chunk, and ends where there is none."""
+    try:
+        if rebuilding.work(rebuild_id, here().tools):
+            here().queue.rebuild(rebuild_id)
+        else:
+            here().queue.conduct()
+    except Unavailable as error:
+        logger().warning("chunk.put_back", rebuild=rebuild_id, reason=error.type)

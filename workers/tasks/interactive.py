@@ -55,4 +55,4 @@ class Looking(Task):  # type: ignore[misc] # Celery has no types.
 @app.task(name=names.LOOK, base=Looking, acks_late=False, ignore_result=True, time_limit=TIME_LIMIT_S)
 def look(message: dict[str, Any]) -> None:
     """See :func:`workers.looking.look`."""
-    looking.look(Ask.of_json(message), here().answering, here().tools.models)
+    looking.look(Ask.of_json(message), here().answering, here().tools.models, here().shadows)

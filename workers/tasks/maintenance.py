@@ -6,18 +6,24 @@ from services.broker import names
 from services.catalog import processes
 from services.errors import Unavailable
 from services.logs import logger
-from workers import pruning, upkeep
+from workers import check_schedule, pruning, rebuilding, upkeep
 from workers.tasks.process import app, here
 
-SWEEP_EVERY_S, TIDY_EVERY_S, ORPHANS_EVERY_S, PRUNE_EVERY_S = 3.0, 30.0, 3600.0, 3600.0
+SWEEP_EVERY_S, CONDUCT_EVERY_S, TIDY_EVERY_S, ORPHANS_EVERY_S, PRUNE_EVERY_S = 3.0, 3.0, 30.0, 3600.0, 3600.0
+CHECKS_EVERY_S = 60.0
+"""How often it is looked whose turn it is."""
 _LEASE_S = 60.0
+_CONDUCTED_S = 15.0
+"""For so long nobody conducts after a conductor was killed. That two do at once is harmless."""
 
 app.conf.beat_scheduler = "celery.beat:Scheduler"  # The usual one pickles its state into a file; ours needs none.
 app.conf.beat_schedule = {
     "sweep": {"task": names.SWEEP, "schedule": SWEEP_EVERY_S, "options": {"expires": SWEEP_EVERY_S}},
+    "conduct": {"task": names.CONDUCT, "schedule": CONDUCT_EVERY_S, "options": {"expires": CONDUCT_EVERY_S}},
     "tidy": {"task": names.TIDY, "schedule": TIDY_EVERY_S, "options": {"expires": TIDY_EVERY_S}},
     "orphans": {"task": names.ORPHANS, "schedule": ORPHANS_EVERY_S, "options": {"expires": 600.0}},
     "prune": {"task": names.PRUNE, "schedule": PRUNE_EVERY_S, "options": {"expires": 600.0}},
+    "checks": {"task": names.CHECKS, "schedule": CHECKS_EVERY_S, "options": {"expires": CHECKS_EVERY_S}},
 }
 
 
@@ -28,12 +34,20 @@ def sweep() -> None:
         _try("sweep", lambda: upkeep.sweep(here().tools.catalog, here().queue))
 
 
+@app.task(name=names.CONDUCT, ignore_result=True, time_limit=600)
+def conduct() -> None:
+    """See :func:`workers.rebuilding.conduct`."""
+    if _is_my_turn("conduct", _CONDUCTED_S):
+        _try("conduct", lambda: rebuilding.conduct(here().tools.catalog, here().queue, here().tools.waking))
+
+
 @app.task(name=names.TIDY, ignore_result=True, time_limit=600)
 def tidy() -> None:
     """See :func:`workers.upkeep.tidy`."""
     if _is_my_turn("tidy"):
-        days = here().retention.keep_unassigned_days
-        _try("tidy", lambda: upkeep.tidy(here().tools.catalog, here().tools.store, keep_unassigned_days=days))
+        days, search_s = here().retention.keep_unassigned_days, here().limits.search_timeout_s
+        catalog, store = here().tools.catalog, here().tools.store
+        _try("tidy", lambda: upkeep.tidy(catalog, store, keep_unassigned_days=days, search_s=search_s))
 
 
 @app.task(name=names.ORPHANS, ignore_result=True, time_limit=3600)
@@ -52,10 +66,23 @@ def prune() -> None:
         _try("prune", lambda: pruning.drop_lost_snapshots(tools.catalog, tools.store))
 
 
-def _is_my_turn(name: str) -> bool:
+@app.task(name=names.CHECKS, ignore_result=True, time_limit=120)
+def checks() -> None:
+    """See :func:`workers.check_schedule.begin_due`."""
+    if _is_my_turn("checks"):
+        tools, how = here().tools, here().checking
+        _try(
+            "checks",
+            lambda: check_schedule.begin_due(
+                tools.catalog, here().queue, every_h=how.check_every_h, sample=how.check_sample
+            ),
+        )
+
+
+def _is_my_turn(name: str, lease_s: float = _LEASE_S) -> bool:
     try:
         with here().tools.catalog.transaction() as session:
-            return processes.acquire(session, name, here().tools.name, _LEASE_S)
+            return processes.acquire(session, name, here().tools.name, lease_s)
     except Unavailable:
         return False
 

@@ -13,8 +13,22 @@ from services.errors import ColegaError
 _BEAT_EVERY_S = 5.0
 
 
-def beat(catalog: Catalog, name: str, kind: str, described: Callable[[], Mapping[str, Any]]) -> None:
-    """Say it until the process ends; *described* tells what there is to say beside."""
+def beat(
+    catalog: Catalog,
+    name: str,
+    kind: str,
+    described: Callable[[], Mapping[str, Any]],
+    readied: Callable[[], bool] = lambda: False,
+) -> None:
+    """Say it until the process ends.
+
+    Args:
+        catalog: Where it is said.
+        name: The process's.
+        kind: As :class:`services.catalog.schema.Process` has it.
+        described: Tells what there is to say beside.
+        readied: Does what is to be done every few seconds, and tells whether there is something new to say.
+    """
     while True:
         try:
             with catalog.transaction() as session:
@@ -23,7 +37,8 @@ def beat(catalog: Catalog, name: str, kind: str, described: Callable[[], Mapping
                 )
         except ColegaError:
             pass  # The catalog is away; whoever asks sees that by itself.
-        time.sleep(_BEAT_EVERY_S)
+        if not readied():
+            time.sleep(_BEAT_EVERY_S)
 
 
 def leave(catalog: Catalog, name: str) -> None:

@@ -21,6 +21,7 @@ from services.broker import names
 from services.broker.app import celery_app
 from services.broker.requests import Answering, Waking
 from services.broker.send import Queue
+from services.broker.shadows import Shadows
 from services.catalog.engine import Catalog
 from services.errors import ColegaError
 from services.logs import configure, logger
@@ -28,6 +29,7 @@ from services.photos.store import PhotoStore
 from services.settings import (
     BrokerSettings,
     CatalogSettings,
+    Checking,
     Computing,
     Environment,
     Home,
@@ -37,6 +39,7 @@ from services.settings import (
 )
 from workers.ingestion import Tools
 from workers.models.registry import Registry, computing_by
+from workers.readying import Readying
 from workers.tasks import presence
 
 MODULES = ["workers.tasks.interactive", "workers.tasks.bulk", "workers.tasks.maintenance"]
@@ -56,10 +59,12 @@ class Here:
 
     tools: Tools
     answering: Answering
+    shadows: Shadows
     queue: Queue
     kind: str
     retention: Retention
     limits: Limits
+    checking: Checking
 
 
 _here: Here | None = None
@@ -83,7 +88,16 @@ def open_here(kind: str, passed: Callable[[str], None] | None = None) -> Here:
     folder = models_folder()
     registry = Registry(catalog, store, folder, computing=ways, max_pixels=limits.max_pixels)
     tools = Tools(catalog, store, registry, Waking(broker_url), passed=passed or (lambda _: None))
-    return Here(tools, Answering(broker_url), Queue(broker_url, chunk=chunk), kind, environment.load(Retention), limits)
+    return Here(
+        tools,
+        Answering(broker_url),
+        Shadows(broker_url),
+        Queue(broker_url, chunk=chunk),
+        kind,
+        environment.load(Retention),
+        limits,
+        environment.load(Checking),
+    )
 
 
 def models_folder() -> Path:
@@ -108,7 +122,16 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
         except ColegaError as error:
             logger().warning("model.not_loaded", reason=str(error))
         bound_memory(environment.load(Computing).worker_memory_mb)
-    saying = (_here.tools.catalog, _name(_here), kind, _here.tools.models.described)
+    saying = [_here.tools.catalog, _name(_here), kind, _here.tools.models.described]
+    if kind == "interactive":
+        readying = Readying(
+            _here.tools.catalog,
+            _here.tools.models,
+            _here.shadows,
+            keeps=_here.limits.shadow_queries > 0,
+            opened=lambda: bound_memory(environment.load(Computing).worker_memory_mb),
+        )
+        saying = [_here.tools.catalog, _name(_here), kind, readying.described, readying.ready]
     threading.Thread(target=presence.beat, args=saying, daemon=True).start()
 
 

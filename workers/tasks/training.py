@@ -91,7 +91,8 @@ def compute(job_id: int) -> None:
 
 
 def _parts(catalog: Catalog) -> "Parts":
-    from services.photos.store import PhotoStore  # noqa: PLC0415 - As above.
+    from services.broker.shadows import Shadows  # noqa: PLC0415 - As above.
+    from services.photos.store import PhotoStore  # noqa: PLC0415
     from workers.computing import Parts  # noqa: PLC0415
     from workers.models.registry import Registry, computing_by  # noqa: PLC0415
 
@@ -106,5 +107,13 @@ def _parts(catalog: Catalog) -> "Parts":
         return asked or os.getppid() != parent
 
     return Parts(
-        catalog, store, models, _name, data / "computing", limits.max_pixels, pause=pause, leave=lambda: os._exit(0)
+        catalog,
+        store,
+        models,
+        _name,
+        data / "computing",
+        limits.max_pixels,
+        pause=pause,
+        leave=lambda: os._exit(0),
+        queries=Shadows(environment.load(BrokerSettings).broker_url.get_secret_value()).read,
     )

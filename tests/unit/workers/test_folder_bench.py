@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import DiskFull, InvalidRequest, NotFound
+from workers import comparing
 from workers.folder_bench import FolderBench
 from workers.models.bundle import Bundle
 
@@ -68,3 +69,17 @@ def test_a_result_that_cannot_be_written_is_a_full_disk(bench_over: Callable[...
 
     with pytest.raises(DiskFull, match="--output DIR"):
         bench_over(output=Path("/proc/nowhere")).keep("report.html", made)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"before": 1, "after": 2}, "photos in folders have none. Evaluate both models on them instead"),
+        ({"before": "casia-webface"}, "the numbers of two generations. A rebuild asks for its comparison itself"),
+    ],
+)
+def test_photos_in_folders_are_in_no_generation(
+    bench_over: Callable[..., FolderBench], wanted: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        comparing.compare(wanted, bench_over())

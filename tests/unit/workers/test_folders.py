@@ -20,25 +20,35 @@ def test_a_second_process_takes_the_next_folder(tmp_path: Path) -> None:
     assert (mine.path.name, theirs.strip()) == ("0", "1")
 
 
-def test_what_lies_there_of_a_collection_that_is_gone_is_removed(tmp_path: Path) -> None:
+def test_what_lies_there_of_a_generation_that_is_gone_is_removed(tmp_path: Path) -> None:
     mine = OwnFolder(tmp_path)
-    for name in ("1-1", "2-1", "3-1"):
-        (mine.path / name / "segments").mkdir(parents=True)
+    for generation in (1, 2, 3):
+        (mine.of(1, generation) / "segments").mkdir(parents=True)
 
-    mine.sweep({(1, 1)}, {1, 2})
+    mine.sweep({(1, 1)}, {(1, 1), (1, 2)})
 
-    assert sorted(folder.name for folder in mine.path.iterdir()) == ["1-1", "2-1"]
+    assert sorted(folder.name for folder in mine.path.iterdir()) == ["1-g1", "1-g2"]
+
+
+def test_a_folder_with_the_number_of_a_model_is_no_generations(tmp_path: Path) -> None:
+    mine = OwnFolder(tmp_path)
+    for name in ("1-1", "1-g1", "else"):
+        (mine.path / name).mkdir()
+
+    mine.sweep({(1, 1)}, {(1, 1)})
+
+    assert sorted(folder.name for folder in mine.path.iterdir()) == ["1-g1", "else"]
 
 
 def test_what_nobody_asked_for_in_an_hour_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = OwnFolder(tmp_path)
-    for name in ("1-1", "2-1"):
+    for name in ("1-g1", "2-g2"):
         (mine.path / name).mkdir()
         os.utime(mine.path / name, (0, 0))
-    mine.sweep({(1, 1)}, {1, 2})
-    assert (mine.path / "2-1").exists()  # The process has just begun: somebody may still ask for it.
+    mine.sweep({(1, 1)}, {(1, 1), (2, 2)})
+    assert (mine.path / "2-g2").exists()  # The process has just begun: somebody may still ask for it.
 
     monkeypatch.setattr(folders, "_UNUSED_S", -1.0)
-    mine.sweep({(1, 1)}, {1, 2})
+    mine.sweep({(1, 1)}, {(1, 1), (2, 2)})
 
-    assert sorted(folder.name for folder in mine.path.iterdir()) == ["1-1"]
+    assert sorted(folder.name for folder in mine.path.iterdir()) == ["1-g1"]

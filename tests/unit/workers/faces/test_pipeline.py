@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.errors import PhotoRefused
+from services.errors import DegenerateBox, PhotoRefused
 from workers.faces import chips
 from workers.faces.detect import Mode, largest_central
-from workers.faces.pipeline import FacePipeline, Reading
+from workers.faces.pipeline import FacePipeline, Reading, recut
 from workers.faces.values import Box, Detection, Pixels, Vectors
 from workers.models import detectors
 from workers.models.bundle import Bundle
@@ -173,3 +173,31 @@ def _turned(
     for _ in range(turns):
         x, y, width, height = y, width - x, height, width
     return np.stack([x, y], 1)
+
+
+@pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("photo", [OBAMA / "1.jpg", Path("people") / "Grace Hopper" / "1.jpg"])
+def test_a_chip_is_cut_again_as_it_was_cut(
+    pipeline: FacePipeline, examples: Path, photo: Path, quarter_turns: int
+) -> None:
+    """From what is kept of a face: its map and its landmarks. A photo that was turned is turned again."""
+    with Image.open(examples / photo) as picture:
+        turned = Image.fromarray(np.rot90(np.asarray(picture.convert("RGB")), quarter_turns))
+    out = io.BytesIO()
+    turned.save(out, "JPEG", quality=92)
+    found = pipeline.read(out.getvalue(), Mode.BALANCED).face(0)
+
+    again = recut(out.getvalue(), found.chip.map, found.detection.landmarks, max_pixels=50_000_000)
+
+    apart = np.abs(chips.decode(again.jpeg).astype(int) - chips.decode(found.chip.jpeg))
+    assert apart.max() <= 2
+    assert np.allclose(again.landmarks, found.chip.landmarks, atol=0.01)
+    if quarter_turns == 0:
+        assert again.jpeg == found.chip.jpeg
+
+
+def test_no_chip_is_cut_by_a_map_that_shears(examples: Path) -> None:
+    data = (examples / OBAMA / "1.jpg").read_bytes()
+
+    with pytest.raises(DegenerateBox):
+        recut(data, np.array([[1.0, 0.2, 0.0], [0.0, 1.0, 0.0]]), np.zeros((5, 2), np.float32), max_pixels=10**8)
