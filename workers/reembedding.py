@@ -25,7 +25,7 @@ from workers.following import VECTOR
 from workers.ingestion import JPEG, Tools
 
 AT_ONCE = 16
-"""Chips fetched while as many others are embedded."""
+"""Chips fetched while as many others are embedded; on a GPU, as many as it takes at once."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -76,7 +76,8 @@ def of_stored(wanted: Sequence[Chipped], digest: str, tools: Tools, *, restore: 
     """
     pipeline, variant = tools.models.pipeline(digest, None), tools.models.embedder(digest).variant
     made = Embedded()
-    parts = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
+    size = max(AT_ONCE, pipeline.embedder.batch)
+    parts = [wanted[start : start + size] for start in range(0, len(wanted), size)]
     for part, stored in _ahead(lambda some: tools.store.get_many([face.chip_key for face in some]), parts):
         crops = pipeline.each(lambda one: _crop(pipeline, *one), zip(part, stored, strict=True))
         for n, (face, jpeg) in enumerate(zip(part, stored, strict=True)):

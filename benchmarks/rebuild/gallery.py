@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +42,7 @@ def photos(asked: Asked) -> Path:
 
 
 def imported(asked: Asked) -> Sequence[Row]:
-    """How the gallery was imported."""
+    """What is in the gallery."""
     told = json.loads((_made(asked) / "bench.json").read_text("utf-8"))
     return [Row("the gallery", metric, value) for metric, value in told.items()]
 
@@ -55,9 +54,7 @@ def _made(asked: Asked) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with Rebuilding(folder) as service:
-        started = time.perf_counter()
         summary = service.colega("import", str(photos(asked)))
-        import_s = time.perf_counter() - started
         service.colega("models", "add", str(models.VGGFACE2), "--name", NEW, "--licence", "MIT")
         if not asked.quick:
             service.colega("calibrate")
@@ -66,7 +63,6 @@ def _made(asked: Asked) -> Path:
             "photos": sum(summary[state] for state in ("done", "duplicate", "rejected")),
             "people": rows.count("people"),
             "faces with a chip": rows.count("faces", "chip_key IS NOT NULL"),
-            "import, s": round(import_s, 2),
         }
     (folder / "bench.json").write_text(json.dumps(told), "utf-8")
     return folder

@@ -206,6 +206,24 @@ def test_a_photo_that_is_lost_is_refused_and_skipped_when_asked(rebuilt: Gallery
     assert rebuilt.rows_of(rebuilt.made(rebuild))[face].chip_key == chip_key
 
 
+def test_a_photo_lost_after_the_plan_stops_the_switch_until_it_is_back_and_looked_at(rebuilt: Gallery) -> None:
+    face, chip_key, photo_key = rebuilt.chips()[0]
+    rebuild = rebuilt.begin("new", **RAW)
+    photo = rebuilt.tools.store.get(photo_key)
+    rebuilt.tools.store.delete(photo_key)
+
+    assert rebuilt.embed(rebuild) == "failed"
+    assert rebuilt.found(rebuild) == [("missing", None)]
+    assert rebuilt.rows_of(rebuilt.made(rebuild))[face].chip_key == chip_key
+    rebuilt.tools.store.put(photo_key, photo)
+    rebuilt.resume(rebuild)
+
+    assert rebuilt.embed(rebuild) == "comparing", rebuilt.error(rebuild)
+    assert rebuilt.rows_of(rebuilt.made(rebuild))[face].chip_key not in {None, chip_key}
+    assert whose(rebuilt, rebuilt.made(rebuild)) == whose(rebuilt)
+    assert rebuilt.found(rebuild) == []
+
+
 @pytest.mark.parametrize("moment", ["claimed", "embedded", "chips stored", "committed"])
 def test_a_worker_that_dies_over_photos_loses_and_doubles_no_face(rebuilt: Gallery, moment: str) -> None:
     rebuild = rebuilt.begin("new", **RAW)
