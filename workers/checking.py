@@ -10,9 +10,9 @@ from typing import Any
 
 from services.catalog import checks
 from services.errors import InvalidRequest
-from workers import checking_bytes, checking_objects, checking_vectors
-from workers.checking_ledger import Ledger
-from workers.checking_mending import Place
+from workers.checks import contents, objects, vectors
+from workers.checks.ledger import Ledger
+from workers.checks.mending import Place
 from workers.collection_bench import CollectionBench
 
 SAMPLE = 1000
@@ -44,21 +44,17 @@ def check(wanted: Mapping[str, Any], bench: CollectionBench) -> dict[str, Any]:
         nobodys = checks.is_first(session, collection.id)
     parts: dict[str, Callable[[Ledger], None]] = {}
     if wanted.get("objects", True):
-        parts[checking_objects.PART] = lambda ledger: checking_objects.examine(place, ledger, nobodys=nobodys)
-        parts[checking_bytes.MODELS] = lambda ledger: checking_bytes.bundles(
+        parts[objects.PART] = lambda ledger: objects.examine(place, ledger, nobodys=nobodys)
+        parts[contents.MODELS] = lambda ledger: contents.bundles(
             place, ledger, nobodys=nobodys, contents=checksums != 0
         )
-        parts[checking_bytes.SNAPSHOTS] = lambda ledger: checking_bytes.snapshots(
+        parts[contents.SNAPSHOTS] = lambda ledger: contents.snapshots(
             place, ledger, collection.epoch, contents=checksums is None
         )
     if checksums != 0:
-        parts[checking_bytes.CHECKSUMS] = lambda ledger: checking_bytes.photos(
-            place, ledger, sample=checksums, seed=seed
-        )
+        parts[contents.CHECKSUMS] = lambda ledger: contents.photos(place, ledger, sample=checksums, seed=seed)
     if embeddings != 0:
-        parts[checking_vectors.PART] = lambda ledger: checking_vectors.examine(
-            place, ledger, sample=embeddings, seed=seed
-        )
+        parts[vectors.PART] = lambda ledger: vectors.examine(place, ledger, sample=embeddings, seed=seed)
     ledger = Ledger(bench.folder / LEDGER)
     for name, look in parts.items():
         if name not in ledger.done:

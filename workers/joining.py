@@ -22,7 +22,7 @@ from index.replica import Replica
 from services.broker.joins import JoinAsk, JoinDesk
 from services.errors import BrokerUnavailable, ColegaError, IndexBehind, Refused, WorkersBusy
 from services.logs import logger
-from workers.replicas import Replicas
+from workers.serving.replicas import Replicas
 
 _IDLE_S, _WAITING_S, _AWAY_S = 0.5, 0.05, 0.5
 _LAST_MOMENT_S = 0.15

@@ -13,7 +13,7 @@ from workers.faces.detect import Mode, largest_central
 from workers.faces.pipeline import FacePipeline
 from workers.faces.values import Chip, Face
 from workers.models.registry import Registry
-from workers.vectors import encoded
+from workers.serving.vectors import encoded
 
 
 def look(ask: Ask, broker: Answering, models: Registry, shadows: Shadows) -> None:

@@ -29,9 +29,9 @@ from services.catalog.rebuild_schema import LEFT_OUT, Rebuild
 from services.catalog.schema import Generation
 from services.errors import ColegaError, Conflict, Unavailable
 from services.logs import logger
-from workers import planning, redetecting, reembedding
 from workers.evaluation import policy
 from workers.ingestion import Tools
+from workers.rebuild import planning, redetecting, reembedding
 
 LEASE_S = 60.0
 """How long a chunk is a worker's: more than its task may take."""

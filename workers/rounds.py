@@ -10,8 +10,8 @@ from services.catalog import chunks, faces, log
 from services.catalog.schema import Embedding, Face, Generation, Photo
 from services.photos import keys
 from workers.faces.values import Vectors
-from workers.following import VECTOR
 from workers.preparing import Look, Prepared
+from workers.serving.following import VECTOR
 
 
 @dataclass(frozen=True, slots=True)

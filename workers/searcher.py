@@ -39,15 +39,15 @@ from services.settings import (
     PhotoStoreSettings,
 )
 from workers import searching
-from workers.folders import OwnFolder
-from workers.following import CatalogLog
 from workers.joining import Joining
-from workers.replicas import Keeping, Replicas
-from workers.shelving import PhotoStoreShelf
-from workers.snapshotting import Key
+from workers.serving.folders import OwnFolder
+from workers.serving.following import CatalogLog
+from workers.serving.replicas import Keeping, Replicas
+from workers.serving.shelving import PhotoStoreShelf
+from workers.serving.snapshotting import Key
 
 if TYPE_CHECKING:
-    from workers.milvus import Milvus
+    from workers.serving.milvus import Milvus
 
 _MOST_QUERIES = 64
 _PENDING_WAIT_S = 0.005
@@ -237,7 +237,7 @@ def _milvus(environment: Environment, log: CatalogLog, has_lease: Callable[[], b
     if environment.load(IndexSettings).index_backend != "milvus":
         return None
     try:
-        from workers.milvus import Milvus  # noqa: PLC0415 - An extra, and a second to import.
+        from workers.serving.milvus import Milvus  # noqa: PLC0415 - An extra, and a second to import.
     except ModuleNotFoundError as error:
         raise CannotStart("Milvus's client is not installed: pip install 'colega[milvus]'.") from error
     return Milvus(environment.load(MilvusSettings), log, has_lease)

@@ -11,8 +11,8 @@ from services.broker.requests import Ask, Query
 from services.errors import ColegaError, IndexBehind, Unavailable
 from services.logs import logger
 from workers.models.heads import Head
-from workers.replicas import Replicas
-from workers.vectors import Vectors, vectors_of
+from workers.serving.replicas import Replicas
+from workers.serving.vectors import Vectors, vectors_of
 
 _LAST_MOMENT_S = 0.02
 

@@ -17,7 +17,7 @@ from services.photos.store import PhotoStore
 from workers.evaluation.shadow import MOST_FACES, Seen, Shadow, Side
 from workers.faces import chips
 from workers.faces.values import Chip, Vectors
-from workers.vectors import vectors_of
+from workers.serving.vectors import vectors_of
 
 Queries = Callable[[int, int], Sequence[Pair]]
 """By collection and generation."""

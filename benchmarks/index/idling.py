@@ -17,8 +17,8 @@ from index.engine.looking import Helper
 from index.engine.sealing import SealingHere
 from services.catalog.engine import Catalog
 from services.settings import IndexSettings
-from workers.following import CatalogLog
-from workers.replicas import Keeping, Replicas
+from workers.serving.following import CatalogLog
+from workers.serving.replicas import Keeping, Replicas
 
 _FACES = 100
 

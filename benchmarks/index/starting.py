@@ -29,8 +29,8 @@ from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
 from tests.postgres import Postgres
 from tests.unit.index.arrays import FolderShelf
-from workers.following import CatalogLog
-from workers.memory import give_back
+from workers.serving.following import CatalogLog
+from workers.serving.memory import give_back
 
 
 @dataclass(frozen=True, slots=True)

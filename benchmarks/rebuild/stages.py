@@ -24,9 +24,9 @@ from services.catalog.rebuild_schema import Chunk
 from services.catalog.schema import Generation, Model
 from services.local import seaweedfs, valkey
 from services.local.instance import Instance
-from workers import reembedding
 from workers.ingestion import Tools
 from workers.models.registry import Registry
+from workers.rebuild import reembedding
 
 STAGES = ("embed", "read and fetch", "decode and crop", "write")
 _CHUNK = 64

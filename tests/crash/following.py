@@ -21,8 +21,8 @@ from index.engine.home import EngineHome
 from index.engine.sealing import SealingHere, SealingProcess
 from services.catalog.engine import Catalog
 from tests.unit.index.arrays import D, FolderShelf, unit_vectors
-from workers.following import CatalogLog
-from workers.replicas import Keeping, Replicas
+from workers.serving.following import CatalogLog
+from workers.serving.replicas import Keeping, Replicas
 
 SIZES = Sizes(tail=8, segment=48, small=3, dead_share=0.2)
 """So small that some dozens of faces are sealed, merged and written anew."""

@@ -24,7 +24,7 @@ from services.catalog.schema import Embedding, Face, Person
 from tests.crash.following import home
 from tests.integration.catalog import rows
 from tests.unit.index.arrays import D, unit_vectors
-from workers.following import CatalogLog
+from workers.serving.following import CatalogLog
 
 pytestmark = pytest.mark.slow
 

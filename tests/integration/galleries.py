@@ -14,8 +14,8 @@ from tests.crash.following import home
 from tests.integration.catalog import rows
 from tests.unit.index.arrays import D, unit_vectors
 from tests.waiting import eventually
-from workers.following import CatalogLog
-from workers.replicas import Keeping, Replicas
+from workers.serving.following import CatalogLog
+from workers.serving.replicas import Keeping, Replicas
 
 
 class Galleries:

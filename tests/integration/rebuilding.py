@@ -21,13 +21,14 @@ from services.intake import Label, Upload
 from services.photos.store import PhotoStore
 from tests import nets
 from tests.integration.catalog import rows
-from workers import ingestion, planning, rebuilding
+from workers import ingestion, rebuilding
 from workers.faces import chips
 from workers.faces.values import Chip, Vectors
 from workers.ingestion import Tools
 from workers.models import describing, foreign_bundle
 from workers.models.bundle import Bundle
 from workers.models.registry import DETECTOR_FILE, Registry
+from workers.rebuild import planning
 
 AGREES: dict[str, Any] = {
     "decides": {"after": {"threshold": 0.5, "why_not": None}},

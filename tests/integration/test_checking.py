@@ -24,9 +24,10 @@ from services.photos import keys
 from services.photos.store import PhotoStore
 from tests.conftest import missing
 from tests.stack import Stack
-from workers import check_schedule, checking, ingestion, upkeep
-from workers.checking_mending import chip_of
-from workers.checking_vectors import LEAST_ACROSS, LEAST_COSINE
+from workers import checking, ingestion, upkeep
+from workers.checks import schedule
+from workers.checks.mending import chip_of
+from workers.checks.vectors import LEAST_ACROSS, LEAST_COSINE
 from workers.collection_bench import CollectionBench
 from workers.ingestion import Tools
 from workers.models.registry import Registry
@@ -535,17 +536,17 @@ def test_each_collection_is_checked_in_its_turn(catalog: Catalog, valkey: str, t
         first, second = collections.by_name(session, "default"), collections.ensure(session, "second")
         session.add(_photo_of(second))
 
-    assert check_schedule.begin_due(catalog, queue, every_h=24, sample=5) is None  # Both are younger than a day.
+    assert schedule.begin_due(catalog, queue, every_h=24, sample=5) is None  # Both are younger than a day.
     with catalog.transaction() as session:
         session.execute(update(Collection).values(created_at=Collection.created_at - 90_000))
         session.execute(update(Collection).where(Collection.id == second.id).values(created_at=1000.0))
-    assert check_schedule.begin_due(catalog, queue, every_h=0, sample=5) is None
-    begun = [check_schedule.begin_due(catalog, queue, every_h=24, sample=5)]
-    assert check_schedule.begin_due(catalog, queue, every_h=24, sample=5) is None  # One is under way.
+    assert schedule.begin_due(catalog, queue, every_h=0, sample=5) is None
+    begun = [schedule.begin_due(catalog, queue, every_h=24, sample=5)]
+    assert schedule.begin_due(catalog, queue, every_h=24, sample=5) is None  # One is under way.
     for _ in range(2):
         with catalog.transaction() as session:
             session.execute(update(Computation).values(state="done", result={"ok": True}))
-        begun.append(check_schedule.begin_due(catalog, queue, every_h=24, sample=5))
+        begun.append(schedule.begin_due(catalog, queue, every_h=24, sample=5))
 
     with catalog.reading() as session:
         rows = session.execute(select(Job.public_id, Job.collection_id, Job.source).order_by(Job.id)).all()

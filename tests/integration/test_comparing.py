@@ -36,7 +36,7 @@ from workers.faces.values import Vectors
 from workers.galleries import Gallery
 from workers.models import detectors
 from workers.models.registry import Registry
-from workers.vectors import encoded
+from workers.serving.vectors import encoded
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from services.errors import IndexBehind, NotFound, Refused, Unavailable
 from tests.unit.index.arrays import D, WrittenLog, around, unit_vectors
 from tests.waiting import eventually
 from workers.joining import Joining
-from workers.replicas import Keeping, Replicas
+from workers.serving.replicas import Keeping, Replicas
 
 pytestmark = pytest.mark.slow
 

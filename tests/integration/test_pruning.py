@@ -18,8 +18,8 @@ from tests.crash.following import home
 from tests.crash.test_index import Writing
 from tests.integration.catalog import rows
 from workers import pruning
-from workers.following import CatalogLog
-from workers.shelving import PhotoStoreShelf
+from workers.serving.following import CatalogLog
+from workers.serving.shelving import PhotoStoreShelf
 
 pytestmark = pytest.mark.slow
 

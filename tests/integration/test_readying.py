@@ -19,8 +19,8 @@ from tests.stack import Stack
 from tests.waiting import eventually
 from workers.faces.detect import Mode, largest_central
 from workers.models.registry import Registry
-from workers.readying import Readying
-from workers.vectors import vectors_of
+from workers.serving.readying import Readying
+from workers.serving.vectors import vectors_of
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,7 @@ def test_a_model_that_cannot_be_opened_is_told_of_and_keeps_nobody_from_searchin
         assert serving.search_photo()["model"] == serving.digest_of(serving.before)
     for key, content in held.items():
         photo_store.put(key, content)
-    monkeypatch.setattr("workers.readying._AGAIN_S", 0.0)
+    monkeypatch.setattr("workers.serving.readying._AGAIN_S", 0.0)
     worker.ready()
     assert (worker.trouble, unready(serving, made)) == ([], [])
 

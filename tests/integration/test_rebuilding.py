@@ -10,7 +10,7 @@ from services.catalog.rebuild_schema import Chunk, Rebuild
 from services.errors import Conflict
 from tests.integration.catalog import rows
 from tests.integration.rebuilding import AGREES, Died, Gallery
-from workers import planning
+from workers.rebuild import planning
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from services.catalog.schema import Face, Photo, Removal
 from services.errors import Conflict
 from tests.integration.catalog import rows
 from tests.integration.rebuilding import Died, Gallery
-from workers import planning
+from workers.rebuild import planning
 
 pytestmark = pytest.mark.slow
 

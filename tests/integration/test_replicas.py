@@ -16,7 +16,7 @@ from tests.integration.galleries import Galleries
 from tests.unit.index.arrays import D, FolderShelf, unit_vectors
 from tests.unit.index.test_follower import damage
 from tests.waiting import eventually
-from workers.replicas import Keeping
+from workers.serving.replicas import Keeping
 
 pytestmark = pytest.mark.slow
 

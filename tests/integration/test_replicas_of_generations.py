@@ -13,7 +13,7 @@ from services.errors import NotFound
 from tests.integration.catalog import rows
 from tests.integration.galleries import Galleries
 from tests.waiting import eventually
-from workers.replicas import Keeping
+from workers.serving.replicas import Keeping
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,8 @@ from celery.app.task import Task
 from services.broker import names
 from services.errors import Unavailable
 from services.logs import logger
-from workers import admission, ingestion, planning, rebuilding, unpacking
+from workers import admission, ingestion, rebuilding, unpacking
+from workers.rebuild import planning
 from workers.tasks.process import app, here, models_folder, unbounded_memory
 
 TIME_LIMIT_S = 40
@@ -60,7 +61,7 @@ def unpack(job_id: int) -> None:
 
 @app.task(name=names.REBUILD_PLAN, acks_late=False, ignore_result=True, time_limit=PLAN_LIMIT_S)
 def plan_rebuild(rebuild_id: int) -> None:
-    """See :func:`workers.planning.plan`. Acknowledged at once: whoever conducts asks again while nobody plans it."""
+    """See :func:`workers.rebuild.planning.plan`. Acknowledged at once: whoever conducts asks again while nobody plans it."""
     try:
         with unbounded_memory():
             is_begun = planning.plan(rebuild_id, here().tools)

@@ -6,7 +6,8 @@ from services.broker import names
 from services.catalog import processes
 from services.errors import Unavailable
 from services.logs import logger
-from workers import check_schedule, pruning, rebuilding, upkeep
+from workers import pruning, rebuilding, upkeep
+from workers.checks import schedule
 from workers.tasks.process import app, here
 
 SWEEP_EVERY_S, CONDUCT_EVERY_S, TIDY_EVERY_S, ORPHANS_EVERY_S, PRUNE_EVERY_S = 3.0, 3.0, 30.0, 3600.0, 3600.0
@@ -68,14 +69,12 @@ def prune() -> None:
 
 @app.task(name=names.CHECKS, ignore_result=True, time_limit=120)
 def checks() -> None:
-    """See :func:`workers.check_schedule.begin_due`."""
+    """See :func:`workers.checks.schedule.begin_due`."""
     if _is_my_turn("checks"):
         tools, how = here().tools, here().checking
         _try(
             "checks",
-            lambda: check_schedule.begin_due(
-                tools.catalog, here().queue, every_h=how.check_every_h, sample=how.check_sample
-            ),
+            lambda: schedule.begin_due(tools.catalog, here().queue, every_h=how.check_every_h, sample=how.check_sample),
         )
 
 

@@ -39,7 +39,7 @@ from services.settings import (
 )
 from workers.ingestion import Tools
 from workers.models.registry import Registry, computing_by
-from workers.readying import Readying
+from workers.serving.readying import Readying
 from workers.tasks import presence
 
 MODULES = ["workers.tasks.interactive", "workers.tasks.bulk", "workers.tasks.maintenance"]

@@ -19,13 +19,13 @@ from services.catalog.inventory import PhotoRow
 from services.catalog.schema import Collection, Embedding, Face, Generation, Person, Photo
 from services.errors import DegenerateBox, InvalidModel, MissingObject, PhotoRefused
 from services.photos.store import PhotoStore
-from workers.checking_ledger import GONE, MENDED, Outcome, State
+from workers.checks.ledger import GONE, MENDED, Outcome, State
 from workers.faces import chips, decode, pipeline
 from workers.faces.detect import Mode
 from workers.faces.values import Chip
-from workers.following import VECTOR
 from workers.ingestion import JPEG, THUMBNAIL_PX
 from workers.models.registry import Registry
+from workers.serving.following import VECTOR
 
 _NO_PHOTO = "The raw photo is missing too. Restore it from a backup, or delete the photo and import it again."
 _ALTERED = "The raw photo is not as it was imported. Restore it from a backup, or delete it and import it again."

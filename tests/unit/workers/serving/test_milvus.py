@@ -5,7 +5,7 @@ import pytest
 from services.errors import InvalidSettings
 from services.settings import MilvusSettings
 from tests.unit.index.arrays import WrittenLog
-from workers.milvus import Milvus
+from workers.serving.milvus import Milvus
 
 
 @pytest.mark.parametrize("uri", ["", "http://root:secret@milvus:19530"], ids=["none", "with a password"])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from workers import folders
-from workers.folders import OwnFolder
+from workers.serving import folders
+from workers.serving.folders import OwnFolder
 
 
 def test_a_second_process_takes_the_next_folder(tmp_path: Path) -> None:
     mine = OwnFolder(tmp_path)
-    command = f"from pathlib import Path; from workers.folders import OwnFolder; print(OwnFolder(Path({str(tmp_path)!r})).path.name)"
+    command = f"from pathlib import Path; from workers.serving.folders import OwnFolder; print(OwnFolder(Path({str(tmp_path)!r})).path.name)"
 
     theirs = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout
 

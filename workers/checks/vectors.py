@@ -14,13 +14,13 @@ from services.catalog import collections, inventory, models
 from services.catalog.inventory import ChipRow, SampledRow
 from services.catalog.schema import Generation, Model
 from services.errors import CannotStart, InvalidModel
-from workers import checking_mending as mending
-from workers.checking_ledger import GONE, Ledger, Outcome, State
-from workers.checking_mending import Place
+from workers.checks import mending
+from workers.checks.ledger import GONE, Ledger, Outcome, State
+from workers.checks.mending import Place
 from workers.faces.embed import Embedder
 from workers.faces.values import Chip, Pixels
-from workers.following import VECTOR
 from workers.models.runtimes import Variant
+from workers.serving.following import VECTOR
 
 PART = "embeddings"
 LEAST_COSINE = 0.9999

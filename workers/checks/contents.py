@@ -15,8 +15,8 @@ from services.catalog.schema import Model
 from services.errors import ColegaError, MissingObject
 from services.photos import keys
 from services.photos.store import PhotoStore
-from workers.checking_ledger import MENDED, Ledger, Outcome, State
-from workers.checking_mending import Place
+from workers.checks.ledger import MENDED, Ledger, Outcome, State
+from workers.checks.mending import Place
 from workers.models.bundle import DESCRIPTION, Bundle
 from workers.models.registry import DETECTOR_FILE
 

@@ -20,10 +20,10 @@ from services.catalog import collections, inventory
 from services.errors import MissingObject
 from services.photos import keys
 from services.photos.store import PhotoStore, Stored
-from workers import checking_mending as mending
 from workers import upkeep
-from workers.checking_ledger import MENDED, Ledger, Outcome, State
-from workers.checking_mending import Place
+from workers.checks import mending
+from workers.checks.ledger import MENDED, Ledger, Outcome, State
+from workers.checks.mending import Place
 
 PART = "objects"
 _ROWS, _OBJECTS, _STRANGERS = 4000, 1000, 500

@@ -12,9 +12,9 @@ from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Photo
 from services.errors import PhotoRefused
 from services.photos.store import PhotoStore
-from workers import reembedding
 from workers.faces.detect import Mode
 from workers.ingestion import Tools
+from workers.rebuild import reembedding
 
 TIMED_FACES, TIMED_PHOTOS = 16, 3
 

@@ -18,9 +18,9 @@ from services.catalog.rebuild_schema import Chunk, Rebuild
 from services.catalog.schema import Collection, Face, Generation, Photo
 from services.errors import ColegaError, Conflict, InvalidRequest, Unavailable
 from services.logs import logger
-from workers import estimating, listing
 from workers.ingestion import Tools
-from workers.listing import Lost
+from workers.rebuild import estimating, listing
+from workers.rebuild.listing import Lost
 
 CHIPS, RAW, MIXED, NONE = "chips", "raw", "mixed", "none"
 LEASE_S = 15.0

@@ -19,8 +19,8 @@ from index.protocol import Head, Log
 from index.replica import Replica
 from services.errors import ColegaError, IndexBehind, IndexUnavailable, NotFound
 from services.logs import logger
-from workers.memory import give_back
-from workers.snapshotting import Key, Snapshotting
+from workers.serving.memory import give_back
+from workers.serving.snapshotting import Key, Snapshotting
 
 _A_REPLICA_BYTES = 200_000
 """What one needs in this process beside its arrays."""

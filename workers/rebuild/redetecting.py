@@ -18,14 +18,14 @@ from services.catalog.schema import Collection, Face, Generation, Photo
 from services.errors import DegenerateBox, PhotoRefused
 from services.logs import logger
 from services.photos import keys
-from workers import redetected, reembedding
 from workers.faces.detect import Mode
 from workers.faces.pipeline import Reading
 from workers.faces.refinding import overlap, refind
 from workers.faces.values import Box
-from workers.following import VECTOR
 from workers.ingestion import JPEG, Tools
-from workers.redetected import Before, Made, Seen, Whole
+from workers.rebuild import redetected, reembedding
+from workers.rebuild.redetected import Before, Made, Seen, Whole
+from workers.serving.following import VECTOR
 
 _THE_SAME = 0.95
 """IoU of two looks at one face by the same detector, or more."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from workers.checking_ledger import GONE, MENDED, NAMED_AT_MOST, Ledger, Outcome, State
+from workers.checks.ledger import GONE, MENDED, NAMED_AT_MOST, Ledger, Outcome, State
 
 LEFT = Outcome(State.LEFT, "why")
 

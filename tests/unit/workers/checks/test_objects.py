@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.photos.store import Stored
-from workers.checking_objects import Expected
+from workers.checks.objects import Expected
 
 KEYS = st.integers(0, 20).map(lambda n: f"chips/1/fac_{n}")
 

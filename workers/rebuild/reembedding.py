@@ -21,8 +21,8 @@ from services.photos.store import PhotoStore
 from workers.faces import chips
 from workers.faces.pipeline import FacePipeline, recut
 from workers.faces.values import Chip, Pixels
-from workers.following import VECTOR
 from workers.ingestion import JPEG, Tools
+from workers.serving.following import VECTOR
 
 AT_ONCE = 16
 """Chips fetched while as many others are embedded; on a GPU, as many as it takes at once."""
