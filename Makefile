@@ -55,7 +55,7 @@ $(VENV)/installed-torch-%: $(VENV)/installed $(TORCH_LOCK)
 	@touch $@
 
 test: $(VENV)/installed-dev $(WITH_TORCH) check ## lint, types, import rules, and every test against real servers
-	@$(BIN)/python -m pytest --durations=10
+	@$(BIN)/python -m pytest --durations=10 --numprocesses 2 --dist loadfile
 
 test-fast: $(VENV)/installed-dev $(WITH_TORCH) ## the minute-long loop: unit tests that start no server
 	@$(BIN)/python -m pytest -q -m "not slow" tests/unit
