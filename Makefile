@@ -58,7 +58,7 @@ test: $(VENV)/installed-dev $(WITH_TORCH) check ## lint, types, import rules, an
 	@$(BIN)/python -m pytest --durations=10 --numprocesses 2 --dist loadfile
 
 test-fast: $(VENV)/installed-dev $(WITH_TORCH) ## the minute-long loop: unit tests that start no server
-	@$(BIN)/python -m pytest -q -m "not slow" tests/unit
+	@$(BIN)/python -m pytest -q -m "not slow" --numprocesses 2 tests/unit
 
 check: $(VENV)/installed-dev ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from services.catalog import carrying, chunks, findings, generations
+from services.catalog import carrying, chunks, findings, generations, jobs
 from services.catalog.rebuild_schema import Chunk, Rebuild
 from services.catalog.schema import Collection, Generation, Model, new_id, now
 from services.errors import Conflict, NotFound
@@ -220,6 +220,8 @@ def cancel(session: Session, rebuild: Rebuild) -> None:
     if rebuild.state not in {*UNDER_WAY, "failed"}:
         raise Conflict(f"Rebuild {rebuild.public_id} is {rebuild.state}; it cannot be cancelled.")
     _drop_made(session, rebuild)
+    if rebuild.comparison_job is not None:
+        jobs.cancel(session, jobs.by_public_id(session, rebuild.collection_id, rebuild.comparison_job))
     _set(session, rebuild, "cancelled", ended=True)
 
 

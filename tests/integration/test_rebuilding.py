@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from services.catalog import chunks, faces, people, rebuilds
+from services.catalog import chunks, faces, jobs, people, rebuilds
 from services.catalog.rebuild_schema import Chunk, Rebuild
 from services.errors import Conflict
 from tests.integration.catalog import rows
@@ -165,6 +165,20 @@ def test_a_cancelled_rebuild_leaves_what_is_searched_as_it_was(rebuilt: Gallery)
     assert rebuilt.state(rebuild) == "cancelled"
     assert (rebuilt.active(), rebuilt.faces()) == before
     assert rebuilt.vectors(rebuilt.made(rebuild)) == {}
+
+
+def test_cancelling_a_rebuild_that_is_compared_cancels_the_comparison(rebuilt: Gallery) -> None:
+    rebuild = rebuilt.begin()
+    assert rebuilt.embed(rebuild) == "comparing", rebuilt.error(rebuild)
+
+    with rebuilt.catalog.transaction() as session:
+        row = session.get_one(Rebuild, rebuild)
+        rebuilds.cancel(session, row)
+        compared = jobs.by_public_id(session, row.collection_id, row.comparison_job or "")
+        assert jobs.progress(session, compared).state == "cancelled"
+
+    rebuilt.conduct()
+    assert rebuilt.state(rebuild) == "cancelled"
 
 
 def test_a_lost_chip_is_cut_again_from_the_raw_photo_and_stored(rebuilt: Gallery) -> None:
