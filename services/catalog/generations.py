@@ -64,16 +64,6 @@ def live_of(session: Session, collection_id: int) -> Sequence[Generation]:
     return session.scalars(select(Generation).where(Generation.id.in_(live)).order_by(Generation.id)).all()
 
 
-def prepared(session: Session) -> Sequence[Generation]:
-    """What searchers hold ready and workers have the model of, though perhaps nobody searches in it yet."""
-    return session.scalars(select(Generation).where(Generation.state == PREPARED).order_by(Generation.id)).all()
-
-
-def dropped(session: Session) -> Sequence[Generation]:
-    """Those whose rows are still being removed, oldest first."""
-    return session.scalars(select(Generation).where(Generation.state == DROPPED).order_by(Generation.id)).all()
-
-
 def next_round(session: Session, collection_id: int) -> int:
     """The round of a new detection: one that no generation has, not even one that is still being removed."""
     last = session.scalar(select(func.max(Generation.round)).where(Generation.collection_id == collection_id))

@@ -7,8 +7,7 @@ from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from services.catalog import computations
-from services.catalog import faces as face_rows
-from services.catalog.schema import Computation, Face, Item, Job, Person, Photo, new_id, now
+from services.catalog.schema import Computation, Item, Job, Person, Photo, new_id, now
 from services.errors import Conflict, NotFound, Rejection
 
 UNFINISHED = ("queued", "waiting")
@@ -230,16 +229,6 @@ def finished_since(session: Session, job: Job, after: tuple[float, int], limit: 
         .where(tuple_(Item.finished_at, Item.id) > after)
     )
     return list(session.execute(wanted.order_by(Item.finished_at, Item.id).limit(limit)))
-
-
-def chosen_faces(session: Session, photo_ids: Sequence[int]) -> dict[int, int]:
-    """How many faces with a chip each of these photos has."""
-    rows = session.execute(
-        select(Face.photo_id, func.count())
-        .where(Face.photo_id.in_(photo_ids), Face.chip_key.is_not(None), face_rows.of_round(Face.collection_id))
-        .group_by(Face.photo_id)
-    )
-    return dict(rows.all())
 
 
 def rejected_by_reason(session: Session) -> dict[str, int]:

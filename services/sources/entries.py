@@ -17,7 +17,6 @@ from services.errors import PhotoRefused, Rejection
 
 MANIFEST = "manifest.csv"
 _SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r"}
-_ARCHIVE_NAMES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 _DEEPEST = 32
 _LONGEST_PATH = 1000
 
@@ -40,11 +39,6 @@ class Entry:
     read: Callable[[], bytes]
     """All its bytes; raises :class:`PhotoRefused`."""
     refused: PhotoRefused | None = None
-
-
-def is_archive(path: Path) -> bool:
-    """Whether *path* is read as an archive, by its name."""
-    return path.name.lower().endswith(_ARCHIVE_NAMES)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from services.broker.requests import Waking
 from services.broker.send import Queue
 from services.catalog import checks, collections, computations, generations, jobs, photos, removals
 from services.catalog.engine import Catalog
-from services.catalog.schema import Collection, Computation, Embedding, Face, Job, LogEntry, Model, Photo
+from services.catalog.schema import Collection, Computation, Embedding, Face, Generation, Job, LogEntry, Model, Photo
 from services.errors import CannotStart
 from services.intake import Label, Upload
 from services.photos import keys
@@ -102,7 +102,8 @@ class Kept:
 
     def proof(self) -> list[generations.Proof]:
         with self.catalog.reading() as session:
-            return [generations.prove(session, generation) for generation in generations.prepared(session)]
+            ready = session.scalars(select(Generation).where(Generation.state == generations.PREPARED))
+            return [generations.prove(session, generation) for generation in ready.all()]
 
 
 class Models:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from services.catalog import collections, faces, generations, jobs, log, people, photos
+from services.catalog import collections, faces, generations, log, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.generations import Proof
 from services.catalog.rebuild_schema import Finding, Rebuild
@@ -219,7 +219,6 @@ def test_only_the_active_round_is_shown(catalog: Catalog) -> None:
         assert collections.enrolled(session, gallery.id) == 1
         assert faces.count_unassigned(session, gallery.id) == 1
         assert [face.round for face, _ in faces.unassigned(session, gallery.id, limit=9)] == [made.round]
-        assert jobs.chosen_faces(session, [photo.id for photo in gallery.photos]) == {p.id: 1 for p in gallery.photos}
         [row] = people.page(session, gallery.id)
         assert (row.faces, row.face_id) == (2, gallery.hers[0].public_id) == people.row_of(session, ana)[1:]
         assert {face.round for face, _ in people.faces_of(session, ana)} == {made.round}
