@@ -35,7 +35,7 @@ from workers.rebuild import planning, redetecting, reembedding
 
 LEASE_S = 60.0
 """How long a chunk is a worker's: more than its task may take."""
-CHIPS_A_PHOTO = 4
+CHIPS_A_PHOTO = 8
 """So many chips are embedded in the time in which one photo is looked at, or less."""
 
 _ASK_AGAIN_S = 15.0

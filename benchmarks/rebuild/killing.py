@@ -52,6 +52,7 @@ def told(asked: Asked) -> Told:
         with gallery.served(asked, f"killing-{runs}") as service:
             started = time.monotonic()
             rebuild = service.rebuild(model=gallery.NEW)
+            service.wait(rebuild, ("embedding",))
             _kill(service, rebuild, victims, killed, during, random.Random(_SEED + runs))
             service.wait(rebuild, ("switched",))
             took.append(time.monotonic() - started)

@@ -87,7 +87,7 @@ class Rebuilding(Service):
                 return found
             if found["state"] in ENDED or time.monotonic() > give_up_at:
                 raise SystemExit(f"The rebuild is {found['state']}: {found['error']} {found['waiting_for']}")
-            time.sleep(0.1)
+            time.sleep(0.3)
 
     def change(self, rebuild: str, verb: str, **body: Any) -> tuple[Document, float]:  # noqa: ANN401 - JSON
         """``switch``, ``rollback`` and so on; the rebuild, and how many seconds the request took."""

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from services.catalog import carrying, chunks, findings, generations, jobs
 from services.catalog.rebuild_schema import Chunk, Rebuild
-from services.catalog.schema import Collection, Generation, Model, new_id, now
+from services.catalog.schema import Collection, Generation, Job, Model, new_id, now
 from services.errors import Conflict, NotFound
 
 UNDER_WAY = ("planning", "embedding", "paused", "comparing", "ready", "stopped", "switching")
@@ -220,8 +220,9 @@ def cancel(session: Session, rebuild: Rebuild) -> None:
     if rebuild.state not in {*UNDER_WAY, "failed"}:
         raise Conflict(f"Rebuild {rebuild.public_id} is {rebuild.state}; it cannot be cancelled.")
     _drop_made(session, rebuild)
-    if rebuild.comparison_job is not None:
-        jobs.cancel(session, jobs.by_public_id(session, rebuild.collection_id, rebuild.comparison_job))
+    compared = session.scalar(select(Job).where(Job.public_id == rebuild.comparison_job))
+    if compared is not None:
+        jobs.cancel(session, compared)
     _set(session, rebuild, "cancelled", ended=True)
 
 

@@ -77,7 +77,8 @@ def of_stored(wanted: Sequence[Chipped], digest: str, tools: Tools, *, restore: 
     pipeline, variant = tools.models.pipeline(digest, None), tools.models.embedder(digest).variant
     made = Embedded()
     size = max(AT_ONCE, pipeline.embedder.batch)
-    parts = [wanted[start : start + size] for start in range(0, len(wanted), size)]
+    first = min(size, pipeline.embedder.batch)  # So that it is not waited for long.
+    parts = [wanted[:first], *(wanted[start : start + size] for start in range(first, len(wanted), size))]
     for part, stored in _ahead(lambda some: tools.store.get_many([face.chip_key for face in some]), parts):
         crops = pipeline.each(lambda one: _crop(pipeline, *one), zip(part, stored, strict=True))
         for n, (face, jpeg) in enumerate(zip(part, stored, strict=True)):
