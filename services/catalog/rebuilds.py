@@ -23,7 +23,6 @@ UNDER_WAY = ("planning", "embedding", "paused", "comparing", "ready", "stopped",
 """States in which a collection can have no other rebuild."""
 MOVING = ("planning", "embedding", "comparing", "switching")
 """States that whoever conducts has to do something about."""
-ENDS = ("failed", "cancelled", "pruned")
 
 AUTO, MANUAL = "auto", "manual"
 """Whether a rebuild that compares well is switched to at once, or waits for a person."""
@@ -68,11 +67,7 @@ def create(
         Conflict: One is under way, the collection has no model yet, or it has this model and detector already.
     """
     session.refresh(collection, with_for_update=True)  # Of two that ask at once the second sees the first.
-    other = current(session, collection.id)
-    if other is not None:
-        raise Conflict(
-            f"Rebuild {other.public_id} of this collection is under way ({other.state}). Switch to it or cancel it first."
-        )
+    _require_alone(session, collection.id)
     if collection.generation_id is None:
         raise Conflict("This collection has no model yet: the workers have not been prepared.")
     if (collection.model_id, collection.detector_id) == (model.id, detector_id) and parameters.get("source") != "raw":
@@ -174,12 +169,9 @@ def compare(session: Session, rebuild: Rebuild) -> None:
 
 def judge(session: Session, rebuild: Rebuild, comparison: Mapping[str, Any], stopped_by: str | None) -> None:
     """Go on from comparing: to ``stopped`` with the policy's sentence, to ``switching``, or to ``ready`` for a person."""
-    rebuild.comparison = dict(comparison)
+    rebuild.comparison, rebuild.error = dict(comparison), None if stopped_by is None else stopped_by[:1024]
     wants = rebuild.parameters.get("switch", AUTO)
     _set(session, rebuild, "stopped" if stopped_by else "switching" if wants == AUTO else "ready")
-    if stopped_by:
-        rebuild.error = stopped_by[:1024]
-        session.flush()
 
 
 def resume(session: Session, rebuild: Rebuild, *, skip_missing: bool = False) -> None:
@@ -197,9 +189,7 @@ def resume(session: Session, rebuild: Rebuild, *, skip_missing: bool = False) ->
     if rebuild.state == "paused":
         _set(session, rebuild, "embedding")
         return
-    other = current(session, rebuild.collection_id)
-    if other is not None:
-        raise Conflict(f"Rebuild {other.public_id} of this collection is under way ({other.state}). Cancel it first.")
+    _require_alone(session, rebuild.collection_id)
     generation = None if rebuild.generation_id is None else session.get(Generation, rebuild.generation_id)
     if rebuild.generation_id is not None and (generation is None or generation.state == generations.DROPPED):
         raise Conflict("What it had made was removed. Start it anew.")
@@ -237,9 +227,7 @@ def ask_to_switch(session: Session, rebuild: Rebuild, *, despite_policy: bool = 
     if rebuild.state == "stopped" and not despite_policy:
         raise Conflict(f"{rebuild.error} Look at the report; to switch nevertheless, say so (despite_policy).")
     _require(rebuild, "switched to", "ready", "stopped", "rolled_back")
-    other = current(session, rebuild.collection_id)
-    if other is not None and other.id != rebuild.id:
-        raise Conflict(f"Rebuild {other.public_id} of this collection is under way ({other.state}). Cancel it first.")
+    _require_alone(session, rebuild.collection_id, rebuild)
     _set(session, rebuild, "switching")
 
 
@@ -286,6 +274,14 @@ def _drop_made(session: Session, rebuild: Rebuild) -> None:
     was_there = (rebuild.plan or {}).get("source") == "none"
     if made is not None and made.state != generations.DROPPED and made.id != collection.generation_id and not was_there:
         generations.drop(session, made)
+
+
+def _require_alone(session: Session, collection_id: int, rebuild: Rebuild | None = None) -> None:
+    """See that no rebuild of a collection is under way but *rebuild*."""
+    other = current(session, collection_id)
+    if other is not None and other is not rebuild:
+        told = f"Rebuild {other.public_id} of this collection is under way ({other.state})."
+        raise Conflict(f"{told} Switch to it or cancel it first.")
 
 
 def _require(rebuild: Rebuild, wanted: str, *states: str) -> None:

@@ -58,13 +58,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
 
 
 def say(text: str) -> None:
-    """A line of result."""
-    out.print(Text(plain(text)))
+    """A line of result; folded on a terminal only, so that what is copied or read by programs stays whole."""
+    out.print(Text(plain(text)), soft_wrap=not out.is_terminal)
 
 
 def complain(text: str) -> None:
-    """A line to standard error."""
-    err.print(Text(plain(text)))
+    """A line to standard error, as :func:`say` writes one."""
+    err.print(Text(plain(text)), soft_wrap=not err.is_terminal)
 
 
 def document(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say

@@ -20,6 +20,8 @@ from typing import IO
 from services.errors import CannotStart, ColegaError
 
 _PR_SET_PDEATHSIG = 1
+_AUTOGROUP = Path("/proc/self/autogroup")
+_TRIES, _TRY_AGAIN_S = 20, 0.11
 _LIBC = ctypes.CDLL(None, use_errno=True)  # Loaded here: between fork and exec nothing may be looked up.
 _LOG_BYTES, _LOGS_KEPT = 10_000_000, 3
 _POLL_S = 0.03
@@ -175,9 +177,29 @@ def _in_child(parent: int, nice: int) -> Callable[[], None]:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:  # It died before the line above.
             os._exit(1)
-        os.nice(nice)
+        if nice:
+            _give_way(nice)
 
     return prepare
+
+
+def _give_way(nice: int) -> None:
+    """Make this process, which leads a session, as nice as that.
+
+    Where the kernel groups processes by session (autogroups), a niceness counts within the session only, and the group has one
+    of its own, which is set to half: beside searches that want every core an import goes on with half and as good as stands
+    still with all of it; with none, searches take twice their time beside a rebuild (docs/rebuild.md, "Measured").
+    """
+    os.nice(nice)
+    for _ in range(_TRIES):
+        try:
+            _AUTOGROUP.write_text(str(nice // 2), "ascii")
+        except BlockingIOError:  # All ordinary users together may do so ten times a second.
+            time.sleep(_TRY_AGAIN_S)
+        except OSError:
+            return  # This kernel has no such groups.
+        else:
+            return
 
 
 def _log_file(path: Path) -> IO[bytes]:

@@ -5,7 +5,7 @@ import io
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,6 +71,7 @@ class PhotoStore:
         )
         timeout = urllib3.Timeout(connect=2.0, read=read_timeout_s)
         pool = urllib3.PoolManager(timeout=timeout, retries=retries, maxsize=4 * _AT_ONCE, cert_reqs="CERT_REQUIRED")
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="photos")  # Started when they are first needed.
         self.bucket = bucket
         self.folder = folder  # Where a store on this machine keeps its files.
         self._client = Minio(
@@ -126,7 +127,7 @@ class PhotoStore:
         Raises:
             PhotoStoreUnavailable: As for :meth:`put`.
         """
-        _some_at_a_time(lambda named: self.put(named[0], named[1], content_type=content_type), objects)
+        _some_at_a_time(self._threads, lambda named: self.put(named[0], named[1], content_type=content_type), objects)
 
     def get(self, key: str) -> bytes:
         """The bytes of *key*.
@@ -143,7 +144,7 @@ class PhotoStore:
         Raises:
             PhotoStoreUnavailable: The store does not answer or refuses us.
         """
-        return _some_at_a_time(self._get_or_none, object_keys)
+        return _some_at_a_time(self._threads, self._get_or_none, object_keys)
 
     def stream(self, key: str) -> Iterator[bytes]:
         """The bytes of *key*, piece by piece. Nothing is asked of the store before the first piece is.
@@ -289,8 +290,11 @@ class PhotoStore:
             raise PhotoStoreUnavailable(failures.sentence(error, self.folder)) from error
 
 
-def _some_at_a_time(function: Callable[[_T], _R], arguments: Sequence[_T]) -> list[_R]:
+def _some_at_a_time(threads: ThreadPoolExecutor, function: Callable[[_T], _R], arguments: Sequence[_T]) -> list[_R]:
     if len(arguments) <= 1:
         return [function(argument) for argument in arguments]
-    with ThreadPoolExecutor(min(_AT_ONCE, len(arguments)), thread_name_prefix="photos") as pool:
-        return list(pool.map(function, arguments))
+    asked = [threads.submit(function, argument) for argument in arguments]
+    for late in wait(asked, return_when=FIRST_EXCEPTION).not_done:
+        late.cancel()
+    wait(asked)  # Nothing goes on behind the caller's back.
+    return [each.result() for each in asked]  # What failed comes before what was cancelled.

@@ -100,6 +100,19 @@ def test_it_knows_nothing_of_our_environment_and_is_as_nice_as_told(
     assert said.split()[-1] == str(os.nice(0) + 3)
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not group by session")
+def test_its_session_gives_way_too(tmp_path: Path) -> None:
+    """By half as much: a niceness alone counts within a session, and each child leads one. Several at once: all of them."""
+    code = "print(open('/proc/self/autogroup').read())"
+    children = [_python(f"told-{nice}", code, tmp_path, nice=nice) for nice in (0, 10, 19)]
+    for child in children:
+        child.start()
+    for child in children:
+        end_of(child)
+
+    assert [child.log.read_text().split()[-1] for child in children] == ["0", "5", "9"]
+
+
 def test_a_large_log_is_put_aside_at_the_next_start(tmp_path: Path) -> None:
     """Three older ones are kept."""
     child = _python("writing", "print('new')", tmp_path)
