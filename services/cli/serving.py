@@ -24,13 +24,13 @@ def up(
     context: typer.Context,
     data: Annotated[Path | None, typer.Option(help="Folder of this machine's own files.", metavar="DIR")] = None,
     port: Annotated[int | None, typer.Option(help="Of the service; else 8000 or the next that is free.")] = None,
-    photos: Annotated[Path | None, typer.Option(help="A directory of people to import.", metavar="DIR")] = None,
+    photos: Annotated[str | None, typer.Option(help="A directory of people to import.", metavar="DIR")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that compute; else one a core.", min=1)] = None,
 ) -> None:
     """Start the whole service on this machine and serve until Ctrl-C."""
     home: Context = context.obj
     folder = data or home.environment.load(Home).data
-    raise typer.Exit(local_up.run(folder, port, existing(photos) if photos is not None else None, workers))
+    raise typer.Exit(local_up.run(folder, port, existing(Path(photos)) if photos else None, workers))
 
 
 def import_photos(
