@@ -4,7 +4,6 @@ Everything is in the catalog. A message asks for the next chunk of a rebuild, wh
 late changes nothing, and whoever conducts sends new ones where none are left.
 """
 
-import os
 import socket
 
 from sqlalchemy.orm import Session
@@ -29,6 +28,7 @@ from services.catalog.rebuild_schema import LEFT_OUT, Rebuild
 from services.catalog.schema import Generation
 from services.errors import ColegaError, Conflict, Unavailable
 from services.logs import logger
+from workers import alive
 from workers.evaluation import policy
 from workers.ingestion import Tools
 from workers.rebuild import planning, redetecting, reembedding
@@ -83,7 +83,7 @@ def conduct(catalog: Catalog, queue: Queue, waking: Waking) -> None:
     """
     host = socket.gethostname()
     with catalog.transaction() as session:
-        chunks.release_dead(session, host, [by for by in chunks.claimants(session, host) if _runs(by)])
+        chunks.release_dead(session, host, alive.running(chunks.claimants(session, host)))
         under_way = [rebuild.id for rebuild in rebuilds.moving(session)]
     for rebuild_id in under_way:
         _move(rebuild_id, catalog, queue, waking)
@@ -255,9 +255,3 @@ def _locked(session: Session, rebuild_id: int, state: str) -> Rebuild | None:
     """The rebuild, locked, if it is still in *state*: somebody may have paused or cancelled it."""
     found = session.get(Rebuild, rebuild_id, with_for_update=True, populate_existing=True)
     return found if found is not None and found.state == state else None
-
-
-def _runs(claimant: str) -> bool:
-    """Whether ``host:pid`` of this host is a process that runs."""
-    pid = claimant.rpartition(":")[2]
-    return pid.isdigit() and os.path.exists(f"/proc/{pid}")  # noqa: PTH110 - a process, not a file.

@@ -1,6 +1,5 @@
 """Upkeep: what was lost is sent again, what was deleted is removed, what nobody needs is forgotten."""
 
-import os
 import socket
 import time
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from services.catalog.schema import Face, Job, Photo, now
 from services.logs import logger
 from services.photos import keys
 from services.photos.store import PhotoStore
-from workers import freeing
+from workers import alive, freeing
 
 SWEEP_LIMIT = 2000
 UNCLAIMED_FOR_S = 10.0
@@ -42,10 +41,10 @@ def sweep(catalog: Catalog, queue: Queue) -> int:
     host = socket.gethostname()
     depths = queue.depths()
     with catalog.transaction() as session:
-        freed = claims.release_dead(session, host, [by for by in claims.claimants(session, host) if _runs(by)])
+        freed = claims.release_dead(session, host, alive.running(claims.claimants(session, host)))
         found = claims.sweep(session, SWEEP_LIMIT, unclaimed_for_s=UNCLAIMED_FOR_S)
         archives = jobs.to_unpack(session, older_than_s=UNCLAIMED_FOR_S)
-        computations.release_dead(session, host, [by for by in computations.holders(session, host) if _runs(by)])
+        computations.release_dead(session, host, alive.running(computations.holders(session, host)))
         uncomputed = computations.lost(session, unclaimed_for_s=UNCLAIMED_FOR_S)
     if depths.get(names.BULK, 0) <= SHORT_QUEUE:
         for job_id in archives:
@@ -136,12 +135,6 @@ def _drop_unassigned(catalog: Catalog, days: int) -> None:
         while some := list(islice(theirs, _FACES_AT_ONCE)):
             with catalog.transaction() as session:
                 faces.delete_nobodys(session, collection_id, some)
-
-
-def _runs(claimant: str) -> bool:
-    """Whether ``host:pid`` of this host is a process that runs."""
-    pid = claimant.rpartition(":")[2]
-    return pid.isdigit() and os.path.exists(f"/proc/{pid}")  # noqa: PTH110 - a process, not a file.
 
 
 def _batches(found: Iterable[str]) -> Iterable[list[str]]:

@@ -1,23 +1,17 @@
 """The tables and plots of docs/index.md, written anew from the figures of a run. ``python -m benchmarks.index.page FILE``.
 
-Between ``<!-- figures: PART -->`` and ``<!-- end of figures -->`` stands what that part of ``benchmarks.index`` printed;
-the page around it is written by hand. Plots go to docs/images/index-*.svg.
+Plots go to docs/images/index-*.svg.
 """
 
 import argparse
 import json
-import re
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from benchmarks import parts
 from benchmarks.index import plots
-from benchmarks.machine import Row, tables
+from benchmarks.machine import Row
 
-_DOCS = Path(__file__).resolve().parents[2] / "docs"
-_PAGE = _DOCS / "index.md"
-_MARKED = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+_PAGE = Path(__file__).resolve().parents[2] / "docs" / "index.md"
 
 
 def main() -> None:
@@ -26,26 +20,9 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="what python -m benchmarks.index --json wrote")
     parser.add_argument("--page", type=Path, default=_PAGE)
     asked = parser.parse_args()
-    held = json.loads(asked.file.read_text("utf-8"))
-    parts = held["parts"]
-    plots.draw([Row(**row) for part in parts.values() for row in part["rows"]], asked.page.parent / "images")
-    text = asked.page.read_text("utf-8") if asked.page.exists() else ""
-    asked.page.write_text(_MARKED.sub(lambda found: found[1] + _told(parts, found) + found[3], text), "utf-8")
-    if left := set(parts) - {found[2] for found in _MARKED.finditer(text)}:
-        print(f"The page has no place for {', '.join(sorted(left))}.", file=sys.stderr)
-
-
-def _told(parts: Mapping[str, Any], found: "re.Match[str]") -> str:
-    """The tables of a part; what stands there where the run has none of it."""
-    if found[2] not in parts:
-        return found[0][len(found[1]) : -len(found[3])]
-    part = parts[found[2]]
-    rows = [row for row in (Row(**each) for each in part["rows"]) if not row.case.startswith("curve")]
-    before, after = part["load"]
-    notes = "; ".join([*part["notes"], f"load of the machine {before:g} before, {after:g} after"])
-    if not rows:
-        return "\n"  # Only drawn.
-    return "\n".join(["", f"{notes[:1].upper()}{notes[1:]}." if notes else "", "", tables(rows), "", ""])
+    held = json.loads(asked.file.read_text("utf-8"))["parts"]
+    plots.draw([Row(**row) for part in held.values() for row in part["rows"]], asked.page.parent / "images")
+    parts.write_into(asked.page, held, lambda row: not row.case.startswith("curve"))
 
 
 if __name__ == "__main__":

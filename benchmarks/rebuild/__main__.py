@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.machine import Row
+from benchmarks.parts import circumstances, kept
 from benchmarks.rebuild import case, killing, paper, rates, stages, switching
 from benchmarks.rebuild.asked import Asked, Part
 
@@ -52,7 +53,7 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     asked.folder.mkdir(parents=True, exist_ok=True)
     described, failed = machine.describe(), []
-    parts = _kept(asked.json, quick=asked.quick)
+    parts = kept(asked.json, quick=asked.quick)
     for name in PARTS:
         if name not in chosen or (asked.missing and name in parts):
             continue
@@ -67,7 +68,7 @@ def main() -> None:
             asked.json.parent.mkdir(parents=True, exist_ok=True)
             asked.json.write_text(json.dumps({"parts": parts}, ensure_ascii=False), "utf-8")
     parts = {name: parts[name] for name in PARTS if name in parts}
-    notes = [f"{name}: {note}" for name, part in parts.items() for note in (_circumstances(part), *part["notes"])]
+    notes = [f"{name}: {note}" for name, part in parts.items() for note in (circumstances(part), *part["notes"])]
     rows = [Row(**row) for part in parts.values() for row in part["rows"]]
     machine.finish(rows, asked.json, machine=described, notes=notes, parts=parts)
     if failed:
@@ -84,19 +85,6 @@ def _run(part: Part, asked: Asked) -> dict[str, Any]:
         "notes": list(told.notes),
         "rows": [asdict(row) for row in told.rows],
     }
-
-
-def _kept(file: Path | None, *, quick: bool) -> dict[str, Any]:
-    """The parts that *file* has of runs as quick as this one."""
-    if file is None or not file.exists():
-        return {}
-    held: dict[str, Any] = json.loads(file.read_text("utf-8")).get("parts", {})
-    return {name: part for name, part in held.items() if part.get("quick", False) == quick}
-
-
-def _circumstances(part: dict[str, Any]) -> str:
-    before, after = part["load"]
-    return f"{part['seconds']:g} s; load of the machine {before:g} before, {after:g} after"
 
 
 if __name__ == "__main__":

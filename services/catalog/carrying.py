@@ -8,9 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import and_, exists, select
 from sqlalchemy.orm import Session, aliased
 
-from services.catalog import generations, log
+from services.catalog import chunks, generations, log
 from services.catalog.engine import upsert
-from services.catalog.rebuild_schema import LEFT_OUT, Finding
 from services.catalog.schema import Collection, Embedding, Face, Generation, Item, Job, Photo
 
 
@@ -58,17 +57,9 @@ def lacking(session: Session, rebuild_id: int, generation: Generation, first_id:
 
     Those that a finding of the rebuild leaves out are passed over.
     """
-    embedded = exists().where(Embedding.face_id == Face.id, Embedding.model_id == generation.model_id)
-    out = exists().where(
-        Finding.rebuild_id == rebuild_id, Finding.kind.in_(LEFT_OUT), Finding.face_id == Face.public_id
-    )
-    rows = session.execute(
-        _CHIPPED.where(
-            Face.collection_id == generation.collection_id, Face.round == generation.round, Face.id >= first_id
-        )
-        .where(Face.id <= last_id, Face.chip_key.is_not(None), ~embedded, ~out)
-        .order_by(Face.id)
-    )
+    within = (Face.collection_id == generation.collection_id, Face.id >= first_id, Face.id <= last_id)
+    lacks = chunks.faces_lacking(rebuild_id, generation)
+    rows = session.execute(_CHIPPED.where(*within, lacks).order_by(Face.id))
     return [Chipped(*row) for row in rows]
 
 

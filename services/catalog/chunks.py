@@ -59,7 +59,7 @@ def plan(session: Session, rebuild: Rebuild, generation: Generation, kind: str, 
     last = session.scalar(select(func.max(looked_at.c.id)))
     if last is None:
         return None
-    lacking = _faces_lacking(rebuild, generation) if kind == CHIPS else _photos_lacking(rebuild, generation)
+    lacking = faces_lacking(rebuild.id, generation) if kind == CHIPS else _photos_lacking(rebuild, generation)
     place = func.row_number(type_=Integer).over(order_by=number) - 1
     within = (table.collection_id == generation.collection_id, number > after, number <= last)
     rows = select(number.label("id"), (place // size).label("share")).where(*within, lacking)
@@ -206,6 +206,15 @@ def members(session: Session, kind: str, collection_id: int, first_id: int, last
     return list(session.scalars(select(table.id).where(*within).order_by(table.id)))
 
 
+def faces_lacking(rebuild_id: int, generation: Generation) -> ColumnElement[bool]:
+    """Whether a face should have an embedding in *generation* and has none, and no finding of the rebuild leaves it out."""
+    embedded = exists().where(Embedding.face_id == Face.id, Embedding.model_id == generation.model_id)
+    out = exists().where(
+        Finding.rebuild_id == rebuild_id, Finding.kind.in_(LEFT_OUT), Finding.face_id == Face.public_id
+    )
+    return and_(Face.round == generation.round, Face.chip_key.is_not(None), ~embedded, ~out)
+
+
 def _halve(session: Session, chunk: Chunk) -> None:
     """Leave *chunk* its first half, and make a chunk of the second; one of a single face or photo stays what it is."""
     collection_id = session.scalar(select(Rebuild.collection_id).where(Rebuild.id == chunk.rebuild_id)) or 0
@@ -225,15 +234,6 @@ def _halve(session: Session, chunk: Chunk) -> None:
     )
     chunk.last_id, chunk.total, chunk.attempts = held[middle - 1], share, 0
     session.flush()
-
-
-def _faces_lacking(rebuild: Rebuild, generation: Generation) -> ColumnElement[bool]:
-    """Faces that should have an embedding in *generation* and have none, and that no finding leaves out."""
-    embedded = exists().where(Embedding.face_id == Face.id, Embedding.model_id == generation.model_id)
-    out = exists().where(
-        Finding.rebuild_id == rebuild.id, Finding.kind.in_(LEFT_OUT), Finding.face_id == Face.public_id
-    )
-    return and_(Face.round == generation.round, Face.chip_key.is_not(None), ~embedded, ~out)
 
 
 def _photos_lacking(rebuild: Rebuild, generation: Generation) -> ColumnElement[bool]:

@@ -24,8 +24,8 @@ UNDER_WAY = ("planning", "embedding", "paused", "comparing", "ready", "stopped",
 MOVING = ("planning", "embedding", "comparing", "switching")
 """States that whoever conducts has to do something about."""
 
-AUTO, MANUAL = "auto", "manual"
-"""Whether a rebuild that compares well is switched to at once, or waits for a person."""
+AUTO = "auto"
+"""A rebuild that compares well is switched to at once; else it waits for a person."""
 
 _RATE_OVER_S = 30.0
 
