@@ -170,18 +170,28 @@ def vectors(session: Session, face_ids: Some[int], model_id: int) -> dict[int, V
     return {row.face_id: Vector(row.vector, row.variant) for row in rows}
 
 
-def bring_along(session: Session, generation: Generation) -> int:
-    """Write into an older generation the faces of people that only the detection searched now has found; the caller commits.
-
-    Its model has seen their chips when they were found. For the way back, which loses nobody that way.
+def switch_to(session: Session, generation: Generation) -> int:
+    """Have searches look in *generation*: :func:`generations.switch`, losing nobody on the way back to an older detection.
 
     Returns:
-        How many there were.
+        The collection's new head.
+
+    Raises:
+        Conflict: It was dropped, was never prepared, or is not complete.
+    """
+    _bring_along(session, generation)
+    return generations.switch(session, generation)
+
+
+def _bring_along(session: Session, generation: Generation) -> None:
+    """Write into an older generation the faces of people that only the detection searched now has found.
+
+    Its model has seen their chips when they were found.
     """
     log.append(session, generation.collection_id, [])  # Takes the lock.
     active = session.scalar(select(Collection.round).where(Collection.id == generation.collection_id))
     if active is None or generation.round >= active:
-        return 0
+        return
     there, said = aliased(Face), and_(Embedding.face_id == Face.id, Embedding.model_id == generation.model_id)
     paired = exists().where(there.public_id == Face.public_id, there.round == generation.round)
     alone = (
@@ -201,7 +211,6 @@ def bring_along(session: Session, generation: Generation) -> int:
     )
     session.flush()
     log.append(session, generation.collection_id, [log.Change("add", face.id, face.person_id) for face, _ in copies])
-    return len(copies)
 
 
 def copied(face: Face, round_: int) -> Face:

@@ -244,8 +244,7 @@ def roll_back(session: Session, rebuild: Rebuild) -> int:
         raise Conflict("Searches look in something newer by now. Roll that back first.")
     if before is None or before.state != generations.PREPARED:
         raise Conflict("The embeddings of the model before were freed (models prune). Rebuild to it.")
-    carrying.bring_along(session, before)
-    head = generations.switch(session, before)
+    head = carrying.switch_to(session, before)
     _set(session, rebuild, "rolled_back")
     return head
 

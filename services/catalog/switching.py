@@ -29,8 +29,7 @@ def now_if_ready(session: Session, rebuild: Rebuild) -> bool:
         session.flush()
     if waiting_for:
         return False
-    carrying.bring_along(session, generation)
-    generations.switch(session, generation)
+    carrying.switch_to(session, generation)
     rebuild.state, rebuild.switched_at = "switched", session.scalar(select(now()))
     session.flush()
     return True
