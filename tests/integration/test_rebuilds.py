@@ -22,10 +22,14 @@ CASIA = "casia-webface"
 
 
 @pytest.fixture(autouse=True)
-def the_default_again(service: Running) -> Iterator[None]:
-    """What a test has activated is the default of no other test."""
+def the_defaults(service: Running) -> Iterator[None]:
+    """What a test has added or activated is the default of no other test, here or in the files before this one."""
+    models = service.client().models
+    for model in models.list():
+        if (model["kind"], model["state"]) == ("detector", "active"):
+            models.change(model["id"], "retire", {})
     yield
-    service.client().models.change(CASIA, "activate", {})
+    models.change(CASIA, "activate", {})
 
 
 @pytest.fixture
