@@ -11,6 +11,7 @@ from pytest_socket import socket_allow_hosts
 from services.errors import CannotStart
 from services.photos.store import PhotoStore
 from tests.postgres import PostgresMissing
+from tests.running import Running
 from tests.service import Service
 from tests.stack import Stack
 
@@ -85,6 +86,29 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The whole service, started once a run. Tests share it, so each keeps to a collection of its own."""
     with Service(tmp_path_factory.mktemp("service") / "data") as service:
         yield service.start()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The whole service, started once for the run. Each test takes a collection of its own."""
+    running = Running(tmp_path_factory.mktemp("service") / "data")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def gallery(service: Running) -> str:
+    """A new, empty collection of the service."""
+    return service.collection()
+
+
+@pytest.fixture
+def enrolled(service: Running, gallery: str, examples: Path) -> str:
+    """A collection with the people of ``examples/``."""
+    done = service.colega("import", str(examples / "people"), collection=gallery)
+    assert done.returncode == 0, done.stderr
+    return gallery
 
 
 @pytest.fixture(scope="session")

@@ -268,6 +268,8 @@ class Job(Row):
     closed: Mapped[bool] = mapped_column(default=True)
     """Nothing more will be added."""
     cancelled: Mapped[bool] = mapped_column(default=False)
+    announced: Mapped[bool] = mapped_column(default=False)
+    """Webhooks were told of its end."""
     error: Mapped[str | None] = mapped_column(String(1024))
     created_at: Mapped[float] = mapped_column(Float, default=now())
 

@@ -38,6 +38,7 @@ from services.gateway import (
     uploads,
     verify,
 )
+from services.gateway.console import console
 from services.gateway.doors import Gateway
 from services.logs import configure, logger
 from services.photos.store import PhotoStore
@@ -102,6 +103,7 @@ def create_app(gateway: Gateway) -> OpenAPI:
     health.register(app)
     metrics.register(app)
     openapi.register(app)
+    console.register(app)
     return app
 
 

@@ -1,14 +1,27 @@
-"""Keys: every request but health, metrics of the process and the docs shows one, checked before its body is read."""
+"""Keys: every request but health, metrics of the process and the docs shows one, checked before its body is read.
+
+A program shows it in a header. A browser has shown it once, and sends the cookie of its session from then on; what it
+changes bears a token besides, which no other site's page can know.
+"""
+
+import hashlib
+import hmac
+import time
 
 from flask import g, request
 
-from services.catalog import keys
+from services.catalog import keys, sessions
 from services.catalog.schema import ApiKey
 from services.errors import Forbidden, NotFound, Unauthorized
 from services.gateway.doors import SCOPES, gateway, key
 
-PUBLIC = {"live", "ready", "openapi.doc_url", "openapi.openapi", "openapi_document", "problem_page"}
+PUBLIC = {"live", "ready", "openapi.doc_url", "openapi.openapi", "openapi_document", "problem_page", "asset"}
 _DOCS = ("openapi.", "swagger.")
+
+COOKIE = "colega_session"
+TOKEN_HEADER, TOKEN_FIELD = "X-CSRF-Token", "csrf_token"
+_CHANGES_NOTHING = {"GET", "HEAD", "OPTIONS"}
+_PLAIN_FORM = "application/x-www-form-urlencoded"
 
 
 def check() -> None:
@@ -16,25 +29,28 @@ def check() -> None:
 
     Raises:
         Unauthorized: There is no key, or none that is valid.
-        Forbidden: The key's scopes do not cover it.
+        Forbidden: The key's scopes do not cover it, or a browser's request bears no token.
         NotFound: The key is limited to other collections.
     """
     endpoint = request.endpoint
     if endpoint is None or endpoint in PUBLIC or endpoint.startswith(_DOCS):
         return
-    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not secret.strip():
-        raise Unauthorized("Send the header Authorization: Bearer KEY. `colega keys create` makes keys.")
-    with gateway().catalog.reading() as session:
-        shown = keys.check(session, secret.strip())
+    shown = _of_cookie() if COOKIE in request.cookies and "Authorization" not in request.headers else _of_header()
     _require(shown, SCOPES.get(endpoint, "admin"))
     wanted = request.args.get("collection", "default")
     if shown.collections is not None and wanted not in shown.collections:
         raise NotFound("collection", wanted)
     g.key = shown
-    if keys.is_stale(shown):
-        with gateway().catalog.transaction() as session:
-            keys.touch(session, shown)
+
+
+def token_of(cookie: str) -> str:
+    """What a change must bear beside the session's cookie. It follows from the cookie, which no page can read."""
+    return hmac.new(cookie.encode(), b"change", hashlib.sha256).hexdigest()
+
+
+def may(scope: str) -> bool:
+    """Whether the key of the request has *scope*: one, or ``one or another``."""
+    return _has(key(), scope)
 
 
 def require_scope(scope: str) -> None:
@@ -46,6 +62,39 @@ def require_scope(scope: str) -> None:
     _require(key(), scope)
 
 
+def _of_header() -> ApiKey:
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not secret.strip():
+        raise Unauthorized("Send the header Authorization: Bearer KEY. `colega keys create` makes keys.")
+    with gateway().catalog.reading() as session:
+        shown = keys.check(session, secret.strip())
+    if keys.is_stale(shown):
+        with gateway().catalog.transaction() as session:
+            keys.touch(session, shown)
+    return shown
+
+
+def _of_cookie() -> ApiKey:
+    cookie = request.cookies[COOKIE]
+    with gateway().catalog.reading() as session:
+        signed_in = sessions.check(session, cookie)
+    if request.method not in _CHANGES_NOTHING:
+        token = request.headers.get(TOKEN_HEADER, "")
+        if not token and request.mimetype == _PLAIN_FORM:
+            token = request.form.get(TOKEN_FIELD, "")
+        if not hmac.compare_digest(token.encode(), token_of(cookie).encode()):
+            raise Forbidden("The request bears no token of this session. Load the page again and repeat what you did.")
+    if sessions.is_stale(signed_in.session, time.time()):
+        with gateway().catalog.transaction() as session:
+            sessions.touch(session, signed_in.session)
+            keys.touch(session, signed_in.key)
+    return signed_in.key
+
+
+def _has(shown: ApiKey, needed: str) -> bool:
+    return bool({*needed.split(" or "), "admin"} & set(shown.scopes))
+
+
 def _require(shown: ApiKey, needed: str) -> None:
-    if not {*needed.split(" or "), "admin"} & set(shown.scopes):
+    if not _has(shown, needed):
         raise Forbidden(f"This needs a key with the scope {needed}; this one has {', '.join(shown.scopes)}.")

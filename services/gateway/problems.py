@@ -17,7 +17,7 @@ _OF_FLASK = {
 def register(app: Flask) -> None:
     """Answer every error of *app* as a problem."""
     app.register_error_handler(ColegaError, of_error)
-    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(HTTPException, of_http)
     app.register_error_handler(Exception, _unforeseen)
 
 
@@ -38,7 +38,8 @@ def invalid(error: ValidationError) -> Response:
     return of_error(InvalidRequest(f"{where}: {first['msg']}."))
 
 
-def _of_http(error: HTTPException) -> Response:
+def of_http(error: HTTPException) -> Response:
+    """What Flask itself refuses."""
     if error.response is not None:
         return error.response  # type: ignore[return-value] # Made by `invalid`.
     if error.code == 413:

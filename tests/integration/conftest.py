@@ -9,7 +9,6 @@ from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
 from services.photos.store import PhotoStore
 from tests.integration import rebuilding
-from tests.running import Running
 from workers.models import casia_webface
 
 
@@ -28,29 +27,6 @@ def default_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("default-models")
     casia_webface.build(folder / "casia-webface")
     return folder
-
-
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The whole service, started once for the run. Each test takes a collection of its own."""
-    running = Running(tmp_path_factory.mktemp("service") / "data")
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def gallery(service: Running) -> str:
-    """A new, empty collection of the service."""
-    return service.collection()
-
-
-@pytest.fixture
-def enrolled(service: Running, gallery: str, examples: Path) -> str:
-    """A collection with the people of ``examples/``."""
-    done = service.colega("import", str(examples / "people"), collection=gallery)
-    assert done.returncode == 0, done.stderr
-    return gallery
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from services.catalog import rebuild_schema  # noqa: F401 - its tables belong to the metadata.
+from services.catalog import console_schema, rebuild_schema, webhook_schema  # noqa: F401 - their tables belong to the metadata.
 from services.catalog.schema import Row
 
 connection = context.config.attributes["connection"]

@@ -14,11 +14,13 @@ from sqlalchemy import Connection, MetaData, select, text
 from services.catalog import (
     calibrations,
     collections,
+    console_schema,  # noqa: F401 - as those of rebuilds.
     faces,
     generations,
     log,
     people,
     rebuild_schema,  # noqa: F401 - its tables belong to the metadata.
+    webhook_schema,  # noqa: F401 - as those of rebuilds.
 )
 from services.catalog.engine import Catalog
 from services.catalog.migrate import is_current, migrate

@@ -1,0 +1,16 @@
+"""The console as a whole: its pages, and what they are made of, added to the gateway."""
+
+from flask import Flask
+
+from services.gateway.console import assets, language, pages, signing_in, who
+
+VIEWS = (signing_in, who)
+"""Modules whose views belong to the blueprint by being imported."""
+
+
+def register(app: Flask) -> None:
+    """Add the pages at ``/`` to *app*."""
+    language.install(app.jinja_env)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    assets.register(app)
+    app.register_blueprint(pages.blueprint)

@@ -1,0 +1,37 @@
+"""A real Chromium before a real service. What a page complains of in its console fails the test that has opened it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.console import Console
+from tests.conftest import missing
+from tests.running import Running
+
+CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests of a process."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox", *CAMERA])
+
+
+@pytest.fixture
+def console(service: Running, chromium: Browser) -> Iterator[Console]:
+    """The console of the shared service."""
+    console = Console(service, chromium)
+    yield console
+    console.close()
+
+
+def executable() -> str:
+    """Where this machine's Chromium is."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := os.environ.get("CHROMIUM") or shutil.which(name):
+            return found
+    missing("there is no Chromium")
