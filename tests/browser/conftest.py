@@ -31,7 +31,6 @@ def console(service: Running, chromium: Browser) -> Iterator[Console]:
 
 def executable() -> str:
     """Where this machine's Chromium is."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := os.environ.get("CHROMIUM") or shutil.which(name):
-            return found
-    missing("there is no Chromium")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CHROMIUM") or next((path for path in map(shutil.which, names) if path), None)
+    return found or missing("there is no Chromium")
