@@ -1,5 +1,6 @@
 """How gunicorn runs the gateway: one process of many threads; most of them wait for workers or for event streams."""
 
+from services.gateway.encryption import of_gunicorn
 from services.settings import Environment, GatewaySettings
 
 _settings = Environment.of_process().load(GatewaySettings)
@@ -10,7 +11,9 @@ threads = _settings.gateway_threads
 timeout = 60
 graceful_timeout = 8
 keepalive = 30
-forwarded_allow_ips = "*" if _settings.trusted_proxies else "127.0.0.1"
+forwarded_allow_ips = ""
+"""Nobody: whom to believe what proxies say is the application's business (COLEGA_TRUSTED_PROXIES)."""
+ssl_context = of_gunicorn
 accesslog = None
 errorlog = "-"
 loglevel = "warning"

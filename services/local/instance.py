@@ -20,6 +20,8 @@ class Instance:
     """One service on this machine: where it is, its first key, and the ports and secrets of its servers."""
 
     url: str | None = None
+    certificate: str | None = None
+    """Where the only certificate is that is to be trusted at the URL; None: it is plain HTTP."""
     api_key: str | None = None
     ports: dict[str, int] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)

@@ -13,15 +13,25 @@ _LOWEST, _HIGHEST = 10_100, 22_700  # With the offset still below 32768, where t
 _PUBLIC_TRIES = 200
 
 
-def is_free(port: int) -> bool:
-    """Whether nobody listens on *port* of the loopback address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether nobody listens on *port* of that address; the loopback address if none is given."""
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
+
+
+def require_local(host: str) -> None:
+    """See that one can listen on that address.
+
+    Raises:
+        CannotStart: It is none of this machine's.
+    """
+    if not is_free(0, host):
+        raise CannotStart(f"{host} is no address of this machine. Give one that is, or 0.0.0.0 for all of them.")
 
 
 def choose(names: Iterable[str], kept: Mapping[str, int]) -> dict[str, int]:
@@ -45,17 +55,21 @@ def choose(names: Iterable[str], kept: Mapping[str, int]) -> dict[str, int]:
     return chosen
 
 
-def public(wanted: int | None, usual: int = 8000) -> int:
-    """The port of the gateway: *wanted*, or the first free one from *usual* on where none was asked for.
+def public(wanted: int | None, usual: int = 8000, *, host: str = "127.0.0.1") -> int:
+    """The port of the gateway on *host*: *wanted*, or the first free one from *usual* on where none was asked for.
 
     Raises:
         CannotStart: *wanted* is taken, or there is none.
     """
     if wanted is not None:
-        if not is_free(wanted):
+        if not is_free(wanted, host):
             raise CannotStart(f"Port {wanted} is taken. Give another one, or none to use the next that is free.")
         return wanted
     for port in range(usual, usual + _PUBLIC_TRIES):
-        if is_free(port):
+        if is_free(port, host):
             return port
     raise CannotStart(f"No port from {usual} to {usual + _PUBLIC_TRIES - 1} is free.")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

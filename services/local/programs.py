@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services import installation
+from services import installation, trust
 from services.local import seaweedfs, valkey
+from services.local.door import Door
 from services.local.instance import Instance
 from services.local.processes import Program
 from services.settings import BrokerSettings, CatalogSettings, Computing, Environment, PhotoStoreSettings
@@ -100,18 +101,26 @@ def _on_gpu(computing: Computing) -> bool:
     return computing.device == "cuda"
 
 
-def gateway(environment: Mapping[str, str], url: str) -> Program:
-    """The door."""
-    address = urlsplit(url).netloc
-    settings = ["-c", "python:services.gateway.gunicorn_settings", "--bind", address]
+def gateway(environment: Mapping[str, str], door: Door) -> Program:
+    """The door. That it is open only to TLS is told to browsers where somebody else vouches for its certificate."""
+    settings = ["-c", "python:services.gateway.gunicorn_settings", "--bind", door.address]
+    if door.pair is not None:
+        settings += ["--certfile", str(door.pair.certificate), "--keyfile", str(door.pair.key)]
+        if door.pair.is_ours:
+            environment = {**environment, "COLEGA_HSTS_S": "0"}
     argv = [sys.executable, "-m", "gunicorn", *settings, "services.gateway.app:of_process()"]
-    return Program("gateway", argv, environment, lambda: health(url) is not None, end_within_s=12.0)
+    return Program("gateway", argv, environment, lambda: health(door) is not None, end_within_s=12.0)
 
 
-def health(url: str) -> dict[str, object] | None:
+def health(door: Door) -> dict[str, object] | None:
     """What the gateway says of all parts; None while it cannot serve."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=3)
+    where = urlsplit(door.url).netloc
+    connection: http.client.HTTPConnection | None = None
     try:
+        if door.certificate is None:
+            connection = http.client.HTTPConnection(where, timeout=3)
+        else:
+            connection = http.client.HTTPSConnection(where, timeout=3, context=trust.only(door.certificate))
         connection.request("GET", "/health/ready")
         response = connection.getresponse()
         body = response.read()
@@ -119,7 +128,8 @@ def health(url: str) -> dict[str, object] | None:
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
     return found if isinstance(found, dict) else None
 
 

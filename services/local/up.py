@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from services import installation
+from services import installation, trust
 from services.errors import CannotStart
 from services.local import ports, programs, seaweedfs, valkey
+from services.local.door import Door, Wanted
 from services.local.instance import Instance
 from services.local.programs import Given
 from services.local.supervisor import Stopped, Supervisor
-from services.settings import Environment
+from services.settings import Environment, Telling
 
 _ALL_READY_WITHIN_S = 120.0
 _IMPORT_ENDS_WITHIN_S = 5.0
@@ -26,14 +27,14 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def run(data: Path, port: int | None, photos: Path | None, workers: int | None) -> int:
+def run(data: Path, wanted: Wanted, photos: Path | None, workers: int | None) -> int:
     """Start everything, import *photos* if any are given, and serve until SIGINT or SIGTERM.
 
     Call it from the main thread. A folder that was used before is found again as it was left.
 
     Args:
         data: Where everything is kept; made if it is not there.
-        port: Of the gateway; None: 8000, or the next that is free.
+        wanted: Where the gateway is to listen.
         photos: What ``colega import`` takes.
         workers: Processes that compute, for searches and for photos each; None: one a core.
 
@@ -41,22 +42,29 @@ def run(data: Path, port: int | None, photos: Path | None, workers: int | None) 
         0, when it ended because somebody asked.
 
     Raises:
+        BadCertificate: What it was to be reached by over TLS cannot be used.
         CannotStart: Another one uses *data*, a port is taken, what is installed cannot work, or a part does not get
             ready; everything that was started has been ended.
         InvalidSettings: A ``COLEGA_`` setting cannot be used.
     """
     data = data.absolute()
-    given = Given.by(Environment.of_process())
+    environment = Environment.of_process()
+    given = Given.by(environment)
     installation.check()
+    wanted.check()
+    trust.trusting(environment.load(Telling).ca_file)
     _make(data)
     with Supervisor(data, _say) as supervisor:
         instance = Instance.read(data)
         instance.ports = ports.choose([valkey.PORT, *seaweedfs.PORTS], instance.ports)
-        instance.url = f"http://127.0.0.1:{ports.public(port)}"
-        service = _Service(supervisor, data, instance, given, instance.url, _say)
+        door = wanted.opened(data)
+        instance.url, instance.certificate = door.url, None if door.certificate is None else str(door.certificate)
+        service = _Service(supervisor, data, instance, given, door, _say)
         try:
             service.start(workers or len(os.sched_getaffinity(0)))
             _say(f"colega is ready: {instance.url}\nAPI key: {instance.api_key}")
+            for line in door.told():
+                _say(line)
             if photos is not None:
                 service.take_in(photos)
             _say("serving; Ctrl-C ends it")
@@ -75,7 +83,7 @@ class _Service:
     data: Path
     instance: Instance
     given: Given
-    url: str
+    door: Door
     say: Callable[[str], None]
 
     @property
@@ -97,7 +105,8 @@ class _Service:
         started = supervisor.start(*servers)
         self._step("first-steps", "services.local.first_steps")
         self.instance.api_key = Instance.read(self.data).api_key
-        door = supervisor.start(programs.gateway(environment, self.url), ends_first=True)  # It needs the catalog alone.
+        # It needs the catalog alone.
+        gateway = supervisor.start(programs.gateway(environment, self.door), ends_first=True)
         supervisor.wait_ready(started)
         if not self.given.photos:
             seaweedfs.secure(self.data / "store", self.instance)
@@ -105,12 +114,12 @@ class _Service:
             self._read_back(time.time() - supervisor.lock.died_at)
         self._step("prepare", "workers.tasks.prepare")
         supervisor.start(programs.searcher(environment), *programs.workers(environment, self.data, workers))
-        supervisor.wait_ready(door)
+        supervisor.wait_ready(gateway)
         self._wait_for_all_parts()
 
     def take_in(self, photos: Path) -> None:
         """Run ``colega import`` on this terminal, while everything else is watched."""
-        theirs = {"COLEGA_URL": self.url, "COLEGA_API_KEY": self.instance.api_key or ""}
+        theirs = {"COLEGA_URL": self.door.url, "COLEGA_API_KEY": self.instance.api_key or ""}
         importing = subprocess.Popen(
             [sys.executable, "-m", "services.cli.main", "import", str(photos)],
             env=self.environment | theirs | {"TERM": os.environ.get("TERM", "dumb")},
@@ -150,7 +159,7 @@ class _Service:
         give_up_at = time.monotonic() + _ALL_READY_WITHIN_S
 
         def all_well() -> bool:
-            found = programs.health(self.url) or {}
+            found = programs.health(self.door) or {}
             if found.get("status") == "ok":
                 return True
             if time.monotonic() > give_up_at:
