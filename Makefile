@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 LOCK := requirements.lock
 DEV_LOCK := requirements-dev.lock
 TORCH_LOCK := requirements-torch.lock
+SDK_LOCK := requirements-compreface.lock
 
 ifneq ($(CI),)
 TORCH ?= torch==2.13.0
@@ -54,7 +55,13 @@ $(VENV)/installed-torch-%: $(VENV)/installed $(TORCH_LOCK)
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(TORCH_LOCK)
 	@touch $@
 
-test: $(VENV)/installed-dev $(WITH_TORCH) check ## lint, types, import rules, and every test against real servers
+# CompreFace's own client, unmodified, for the test with it; apart, since it wants an old urllib3.
+$(VENV)/installed-compreface: $(VENV)/installed-dev $(SDK_LOCK)
+	@rm -rf $(VENV)/compreface-sdk
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --target $(VENV)/compreface-sdk -r $(SDK_LOCK)
+	@touch $@
+
+test: $(VENV)/installed-dev $(VENV)/installed-compreface $(WITH_TORCH) check ## lint, types, import rules, and every test against real servers
 	@$(BIN)/python -m pytest --durations=10 --numprocesses 2 --dist loadfile
 
 test-fast: $(VENV)/installed-dev $(WITH_TORCH) ## the minute-long loop: unit tests that start no server
@@ -88,6 +95,8 @@ lock: ## resolve the lock files anew from pyproject.toml (needs uv)
 	  --no-header --group dev -c $(LOCK) -o $(DEV_LOCK)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-deps -c $(LOCK) -c $(DEV_LOCK) infra/torch.in -o $(TORCH_LOCK)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header infra/compreface.in -o $(SDK_LOCK)
 
 clean: ## remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
