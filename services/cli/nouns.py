@@ -1,11 +1,16 @@
 """The nouns of the interface: ``client.people``, ``client.photos`` and so on."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from services.cli.service import Document, Service
+from services.errors import Unavailable
+
+_ENDS = {"done", "failed", "cancelled"}
+_POLL_S = 0.1
 
 
 class Nouns:
@@ -18,9 +23,9 @@ class Nouns:
 class People(Nouns):
     """``client.people``."""
 
-    def list(self, query: str = "") -> Iterator[Document]:
-        """People by name; *query* is searched for in the name."""
-        return self._client.pages("/v1/people", query=query, limit=200)
+    def list(self, query: str = "", *, sort: str = "name") -> Iterator[Document]:
+        """People, ``name``, ``newest``, ``most_faces`` or ``fewest_faces`` first; *query* is searched for in name and external id."""
+        return self._client.pages("/v1/people", query=query, sort=sort, limit=200)
 
     def named(self, name: str) -> Sequence[Document]:
         """Everyone of exactly that name."""
@@ -45,9 +50,21 @@ class People(Nouns):
         """Another name."""
         return self._client.send("PATCH", f"/v1/people/{person_id}", body={"name": name})
 
+    def change(self, person_id: str, **what: Any) -> Document:  # noqa: ANN401 - name, external_id, attributes
+        """Another name, external id, or other attributes."""
+        return self._client.send("PATCH", f"/v1/people/{person_id}", body=what)
+
     def merge(self, person_id: str, into: str) -> Document:
-        """All faces of a person to another, who remains."""
+        """All faces of a person to another, who remains; the answer's ``merge`` undoes it."""
         return self._client.send("POST", f"/v1/people/{person_id}/merge", body={"into": into})
+
+    def merges(self, person_id: str | None = None) -> Iterator[Document]:
+        """Merges that can be undone or were, the latest first; into one person or into any."""
+        return self._client.pages("/v1/merges", person_id=person_id, limit=200)
+
+    def undo(self, merge: str) -> Document:
+        """Bring back who was merged away."""
+        return self._client.send("POST", f"/v1/merges/{merge}/undo")
 
     def delete(self, person_id: str) -> Document:
         """Erase a person."""
@@ -70,6 +87,16 @@ class Photos(Nouns):
         """One photo with its faces."""
         return self._client.send("GET", f"/v1/photos/{photo_id}")
 
+    def thumbnail(self, photo_id: str) -> bytes:
+        """A small JPEG of it."""
+        content: bytes = self._client.send("GET", f"/v1/photos/{photo_id}/thumbnail")["content"]
+        return content
+
+    def raw(self, photo_id: str) -> bytes:
+        """The original file."""
+        content: bytes = self._client.send("GET", f"/v1/photos/{photo_id}/raw")["content"]
+        return content
+
     def delete(self, photo_id: str) -> Document:
         """Delete a photo with its faces."""
         return self._client.send("DELETE", f"/v1/photos/{photo_id}")
@@ -82,13 +109,34 @@ class Faces(Nouns):
         """Faces of nobody that were kept."""
         return self._client.pages("/v1/faces", limit=200)
 
+    def show(self, face_id: str) -> Document:
+        """One face."""
+        return self._client.send("GET", f"/v1/faces/{face_id}")
+
+    def chip(self, face_id: str) -> bytes:
+        """The face's surroundings, a JPEG."""
+        content: bytes = self._client.send("GET", f"/v1/faces/{face_id}/chip")["content"]
+        return content
+
     def clusters(self, **how: Any) -> Document:  # noqa: ANN401 - the query fields of GET /v1/clusters
         """Faces of nobody that look alike, largest cluster first; waits while they are being compared."""
         return _whole(self._client, "/v1/clusters", how)
 
+    def doubtful(self, **how: Any) -> Document:  # noqa: ANN401 - the query fields of GET /v1/review/doubtful
+        """Faces of people that are perhaps not theirs, most doubtful first; waits while they are being compared."""
+        return _whole(self._client, "/v1/review/doubtful", how)
+
     def assign(self, face_id: str, person_id: str | None) -> Document:
         """Say whose a face is; None: nobody's."""
         return self._client.send("PATCH", f"/v1/faces/{face_id}", body={"person_id": person_id})
+
+    def reject(self, face_id: str, person_id: str) -> Document:
+        """Remember that a face is not somebody; one that is theirs becomes nobody's."""
+        return self._client.send("POST", f"/v1/faces/{face_id}/reject", body={"person_id": person_id})
+
+    def take_back(self, face_id: str, person_id: str) -> Document:
+        """Forget that a face is not somebody. Who else it is not."""
+        return self._client.send("DELETE", f"/v1/faces/{face_id}/reject", query={"person_id": person_id})
 
     def delete(self, face_id: str) -> Document:
         """Delete a face."""
@@ -128,6 +176,19 @@ class Jobs(Nouns):
     def show(self, job: str) -> Document:
         """How far a job is."""
         return self._client.send("GET", f"/v1/jobs/{job}", patient=True)
+
+    def wait(self, job: str, *, within_s: float = 600.0) -> Document:
+        """A job at its end: done, failed or cancelled.
+
+        Raises:
+            Unavailable: It has not ended in time; it goes on.
+        """
+        until = time.monotonic() + within_s
+        while (shown := self.show(job))["state"] not in _ENDS:
+            if time.monotonic() > until:
+                raise Unavailable(f"Job {job} has not ended within {within_s:g} s; it goes on.")
+            time.sleep(_POLL_S)
+        return shown
 
     def items(self, job: str, status: str | None = None) -> Iterator[Document]:
         """The photos of a job, and how each ended."""
