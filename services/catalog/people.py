@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -44,9 +44,15 @@ def normalise(name: str) -> str:
     return cleaned
 
 
+_PLAIN = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th", "\u2019": "'"}
+)
+"""Letters that Unicode does not take apart, and the apostrophe that keyboards do not have."""
+
+
 def searchable(name: str) -> str:
     """*name* case folded and without accents: what search as one types compares."""
-    split = unicodedata.normalize("NFKD", name.casefold())
+    split = unicodedata.normalize("NFKD", name.casefold()).translate(_PLAIN)
     return "".join(c for c in split if not unicodedata.combining(c))[:512]
 
 
@@ -105,13 +111,14 @@ def create(
     return ensure(session, collection_id, name, external_id, attributes)
 
 
-def by_public_id(session: Session, collection_id: int, public_id: str) -> Person:
-    """The person of that id.
+def by_public_id(session: Session, collection_id: int, public_id: str, *, locked: bool = False) -> Person:
+    """The person of that id; *locked*, nobody else changes them until the transaction ends.
 
     Raises:
         NotFound: There is none in this collection.
     """
-    found = session.scalar(select(Person).where(Person.collection_id == collection_id, Person.public_id == public_id))
+    wanted = select(Person).where(Person.collection_id == collection_id, Person.public_id == public_id)
+    found = session.scalar(wanted.with_for_update(key_share=True) if locked else wanted)
     if found is None:
         raise NotFound("person", public_id)
     return found
@@ -127,31 +134,6 @@ def named(session: Session, person_ids: Some[int]) -> dict[int, Person]:
     """The people of these numbers that still exist."""
     rows = session.scalars(select(Person).where(Person.id.in_(person_ids)))
     return {person.id: person for person in rows}
-
-
-def page(
-    session: Session, collection_id: int, *, query: str = "", limit: int = 50, after: tuple[str, int] | None = None
-) -> list[PersonRow]:
-    """People by name, at most *limit*, after a (search_name, id); *query* is searched for anywhere in the name."""
-    wanted = select(Person).where(Person.collection_id == collection_id)
-    if query:
-        pattern = searchable(query).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        wanted = wanted.where(Person.search_name.like(f"%{pattern}%", escape="\\"))
-    if after:
-        wanted = wanted.where(tuple_(Person.search_name, Person.id) > after)
-    found = session.scalars(wanted.order_by(Person.search_name, Person.id).limit(limit)).all()
-    counted = session.execute(
-        select(Face.person_id, func.count(), func.min(Face.id))
-        .where(Face.person_id.in_([p.id for p in found]), face_rows.of_round(collection_id))
-        .group_by(Face.person_id)
-    ).all()
-    first = {row[0]: (row[1], row[2]) for row in counted}
-    ids = dict(session.execute(select(Face.id, Face.public_id).where(Face.id.in_([r[2] for r in counted]))).all())
-    rows = []
-    for person in found:
-        count, face = first.get(person.id, (0, 0))
-        rows.append(PersonRow(person, count, ids.get(face)))
-    return rows
 
 
 def row_of(session: Session, person: Person) -> PersonRow:
@@ -197,25 +179,6 @@ def attributes_of(session: Session, collection_id: int, external_ids: Some[str])
     return {row.id: row.attributes for row in rows}
 
 
-def merge(session: Session, source: Person, into: Person) -> int:
-    """Give all of *source*'s faces, in every round, to *into* and delete *source*. Returns the collection's new head.
-
-    Raises:
-        Conflict: Both are the same person.
-        NotFound: One of them was erased or merged a moment ago.
-    """
-    if source.id == into.id:
-        raise Conflict("A person cannot be merged into themselves.")
-    _lock(session, source, into)
-    moved = session.scalars(select(Face.id).where(Face.person_id == source.id).order_by(Face.id)).all()
-    session.execute(update(Face).where(Face.person_id == source.id).values(person_id=into.id))
-    session.execute(update(Item).where(Item.person_id == source.id).values(person_id=into.id))
-    collection_id = into.collection_id
-    session.execute(sql_delete(Person).where(Person.id == source.id))
-    changes = [log.Change("assign", face_id, into.id) for face_id in moved]
-    return log.append(session, collection_id, changes).head
-
-
 def delete(session: Session, person: Person) -> int:
     """Erase a person: their faces, chips and embeddings, and the photos that show nobody else who is known.
 
@@ -225,20 +188,8 @@ def delete(session: Session, person: Person) -> int:
         NotFound: They were erased or merged a moment ago.
     """
     collection_id = person.collection_id
-    _lock(session, person)
-    shown = session.scalars(select(Face.photo_id).where(Face.person_id == person.id).distinct()).all()
-    shared = set(
-        session.scalars(
-            select(Face.photo_id)
-            .where(Face.photo_id.in_(shown), Face.person_id.is_not(None), Face.person_id != person.id)
-            .distinct()
-        )
-    )
-    # A photo that was said to show this person and is still under way shows nobody else either.
-    pending = session.scalars(
-        select(Item.photo_id).where(Item.person_id == person.id, Item.state.in_(("queued", "waiting")))
-    ).all()
-    alone = {p for p in (*shown, *pending) if p is not None} - shared
+    lock(session, person)
+    alone = _showing(session, person).alone
     changes: list[log.Change] = []
     for photo in session.scalars(select(Photo).where(Photo.id.in_(alone)).order_by(Photo.id)).all():
         changes += photos.remove_rows(session, photo)
@@ -248,6 +199,40 @@ def delete(session: Session, person: Person) -> int:
     return log.append(session, collection_id, changes).head
 
 
+class Erasure(NamedTuple):
+    """What erasing a person erases, as of now."""
+
+    faces: int
+    photos: int
+    """Photos that show nobody else who is known: they go."""
+    shared: int
+    """Photos that show somebody else, too: they stay, without the face."""
+
+
+def erasure(session: Session, person: Person) -> Erasure:
+    """What :func:`delete` would erase."""
+    mine = (Face.person_id == person.id, face_rows.of_round(person.collection_id))
+    faces = session.scalar(select(func.count()).select_from(Face).where(*mine)) or 0
+    showing = _showing(session, person)
+    return Erasure(faces, len(showing.alone), len(showing.shared))
+
+
+class _Showing(NamedTuple):
+    alone: set[int]
+    shared: set[int]
+
+
+def _showing(session: Session, person: Person) -> _Showing:
+    """The photos that show a person in any round, or are said to: alone, and together with others who are known."""
+    shown = session.scalars(select(Face.photo_id).where(Face.person_id == person.id).distinct()).all()
+    others = (Face.person_id.is_not(None), Face.person_id != person.id)
+    shared = set(session.scalars(select(Face.photo_id).where(Face.photo_id.in_(shown), *others).distinct()))
+    # A photo that was said to show this person and is still under way shows nobody else either.
+    unfinished = (Item.person_id == person.id, Item.state.in_(("queued", "waiting")))
+    pending = session.scalars(select(Item.photo_id).where(*unfinished)).all()
+    return _Showing({p for p in (*shown, *pending) if p is not None} - shared, shared)
+
+
 def faces_of(session: Session, person: Person) -> list[tuple[Face, Photo]]:
     """A person's faces in the collection's round with the photos they are in, oldest first."""
     mine = (Face.person_id == person.id, face_rows.of_round(person.collection_id))
@@ -255,7 +240,7 @@ def faces_of(session: Session, person: Person) -> list[tuple[Face, Photo]]:
     return list(rows)
 
 
-def _lock(session: Session, *people: Person) -> None:
+def lock(session: Session, *people: Person) -> None:
     """Have *people*, the photos that show them, and those that are said to and still under way, stay as they are.
 
     Until the transaction ends, whoever writes a face of theirs waits; who does so already and holds its photo goes on first.

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ from services.errors import Conflict, NotFound
 
 _POLL_S = 0.05
 
+Sort = Literal["name", "newest", "most_faces", "fewest_faces"]
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="A name, or an id (per_…).")]
 
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     people.command("add")(add)
     people.command("rename")(rename)
     people.command("merge")(merge)
+    people.command("undo")(undo)
     people.command("delete")(delete)
     people.command("export")(export)
     photos = typer.Typer(help="Photos that are kept.", no_args_is_help=True, rich_markup_mode=None)
@@ -35,6 +37,7 @@ def register(app: typer.Typer) -> None:
     faces.command("list")(list_faces)
     faces.command("clusters")(clusters.clusters)
     faces.command("assign")(assign)
+    faces.command("reject")(reject)
     faces.command("delete")(delete_face)
     app.add_typer(people, name="people")
     app.add_typer(photos, name="photos")
@@ -61,13 +64,14 @@ def one_named(client: Client, who: str) -> Document:
 
 def list_people(
     context: typer.Context,
-    query: Annotated[str, typer.Argument(help="Part of a name.")] = "",
+    query: Annotated[str, typer.Argument(help="Parts of a name or an external id.")] = "",
+    sort: Annotated[Sort, typer.Option(help="In which order.")] = "name",
     collection: Collection = "default",
     as_json: Json = False,
 ) -> None:
     """People by name, with how many faces each has."""
     with context.obj.client(collection) as client:
-        found = list(client.people.list(query))
+        found = list(client.people.list(query, sort=sort))
     if as_json:
         terminal.document(found)
         return
@@ -144,10 +148,25 @@ def merge(
     collection: Collection = "default",
     as_json: Json = False,
 ) -> None:
-    """Give all faces of PERSON to INTO; PERSON is gone."""
+    """Give all faces of PERSON to INTO; PERSON is gone. For 30 days it can be undone."""
     with context.obj.client(collection) as client:
         changed = client.people.merge(one_named(client, person)["id"], one_named(client, into)["id"])
-    _done(changed, f"Merged, as of sequence {changed['sequence']}.", as_json=as_json)
+    where = "" if collection == "default" else f" --collection {collection}"
+    undone = f"To undo it: colega people undo {changed['merge']}{where}"
+    _done(changed, f"Merged, as of sequence {changed['sequence']}.\n{undone}", as_json=as_json)
+
+
+def undo(
+    context: typer.Context,
+    merge: Annotated[str, typer.Argument(metavar="MERGE", help="What `colega people merge` has printed (mrg_…).")],
+    collection: Collection = "default",
+    as_json: Json = False,
+) -> None:
+    """Bring back who was merged away, with those of their faces that are still with who remained."""
+    with context.obj.client(collection) as client:
+        changed = client.people.undo(merge)
+    back = changed["person"]
+    _done(changed, f"{back['name']} is back with {back['faces']} face(s).", as_json=as_json)
 
 
 def delete(
@@ -240,6 +259,24 @@ def assign(
     with context.obj.client(collection) as client:
         changed = client.faces.assign(face, None if person == "-" else one_named(client, person)["id"])
     _done(changed, f"Assigned, as of sequence {changed['sequence']}.", as_json=as_json)
+
+
+def reject(
+    context: typer.Context,
+    face: Annotated[str, typer.Argument(metavar="FACE_ID")],
+    person: Annotated[str, typer.Argument(metavar="PERSON", help="A name or an id.")],
+    take_back: Annotated[bool, typer.Option("--take-back", help="Forget that it was said.")] = False,
+    collection: Collection = "default",
+    as_json: Json = False,
+) -> None:
+    """Say that a face is not somebody. Searches with it, or with its photo, no longer name them."""
+    with context.obj.client(collection) as client:
+        who = one_named(client, person)["id"]
+        if take_back:
+            _done(client.faces.take_back(face, who), "Taken back.", as_json=as_json)
+            return
+        changed = client.faces.reject(face, who)
+    _done(changed, f"Remembered, as of sequence {changed['sequence']}.", as_json=as_json)
 
 
 def delete_face(

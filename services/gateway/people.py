@@ -1,19 +1,21 @@
 """People: the identities of a collection."""
 
+import hashlib
 import io
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from flask import Response, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from services.catalog import people
+from services.catalog import listing, people
+from services.catalog.listing import Place, Sort, place_of
 from services.catalog.people import PersonRow
-from services.catalog.schema import Face, Photo
-from services.errors import InvalidRequest
+from services.catalog.schema import Face, Person, Photo
+from services.errors import ChangedMeanwhile, InvalidRequest
 from services.gateway import answers, problems, uploads
 from services.gateway.doors import Gateway, InCollection, Page, Resource, Taken, collection_of, gateway
 from services.gateway.paging import page_of, place_after
@@ -21,6 +23,15 @@ from services.gateway.photos import accepted, take_in
 from services.intake import Label
 
 resource = Resource("people", "Identities")
+
+_Number = Annotated[int, Field(ge=0, lt=2**63)]
+_PLACES: dict[Sort, TypeAdapter[Any]] = {
+    "name": TypeAdapter(tuple[Literal["name"], str, _Number]),
+    "newest": TypeAdapter(tuple[Literal["newest"], Annotated[float, Field(allow_inf_nan=False)], _Number]),
+    "most_faces": TypeAdapter(tuple[Literal["most_faces"], _Number, str, _Number]),
+    "fewest_faces": TypeAdapter(tuple[Literal["fewest_faces"], _Number, str, _Number]),
+}
+"""What a cursor of each order holds."""
 
 
 class PersonPath(BaseModel):
@@ -33,8 +44,11 @@ class PeoplePage(Page):
     """Which people."""
 
     query: str = Field(
-        default="", max_length=200, description="Searched for in the name; case and accents do not count."
+        default="",
+        max_length=200,
+        description="Each word is searched for in the name, where case and accents do not count, and in the external id.",
     )
+    sort: Sort = Field(default="name", description="By name, the latest first, or by how many faces they have.")
     name: str | None = Field(default=None, max_length=1000, description="Exactly this name.")
 
 
@@ -54,12 +68,6 @@ class PersonChange(Taken):
     attributes: dict[str, str] | None = Field(default=None, max_length=50)
 
 
-class MergeIn(Taken):
-    """Who remains."""
-
-    into: str = Field(max_length=64)
-
-
 class PersonAnswer(answers.PersonOut):
     """A person, and from where on a filtered search sees the change of attributes."""
 
@@ -67,7 +75,7 @@ class PersonAnswer(answers.PersonOut):
 
 
 class PeopleOut(BaseModel):
-    """People by name."""
+    """People, in the order that was asked for."""
 
     items: list[answers.PersonOut]
     next_cursor: str | None
@@ -75,14 +83,17 @@ class PeopleOut(BaseModel):
 
 @resource.door("get", "/people", "read", responses={200: PeopleOut})
 def index(query: PeoplePage) -> ResponseReturnValue:
-    """People by name."""
+    """People: by name, or as `sort` says."""
     with gateway().catalog.reading() as session:
         collection_id = collection_of(session, query.collection).id
         if query.name is not None:
             named = people.by_name(session, collection_id, query.name)
             return page_of([(answers.person_out(people.row_of(session, p)), None) for p in named], more=False)
-        rows = people.page(session, collection_id, query=query.query, limit=query.limit + 1, after=_place(query.cursor))
-    told = [(answers.person_out(row), [row.person.search_name, row.person.id]) for row in rows[: query.limit]]
+        after = place_in_list(query.cursor, query.sort)
+        rows = listing.page(
+            session, collection_id, query=query.query, sort=query.sort, limit=query.limit + 1, after=after
+        )
+    told = [(answers.person_out(row), [query.sort, *place_of(row, query.sort)]) for row in rows[: query.limit]]
     return page_of(told, more=len(rows) > query.limit)
 
 
@@ -112,14 +123,19 @@ def show(path: PersonPath, query: InCollection) -> ResponseReturnValue:
         found = people.faces_of(session, person)
         row = people.row_of(session, person)
     shown = [answers.face_out(face, photo, person) for face, photo in found]
-    return {**answers.person_out(row), "shown_in": shown}
+    return {**answers.person_out(row), "shown_in": shown}, {"ETag": f'"{version_of(person)}"'}
 
 
 @resource.door("patch", "/people/<person_id>", "manage", responses={200: PersonAnswer})
 def change(path: PersonPath, query: InCollection, body: PersonChange) -> ResponseReturnValue:
-    """Change name, external id or attributes."""
+    """Change name, external id or attributes. With `If-Match` and the `ETag` of what was shown, only if that still holds.
+
+    Attributes are changed as a whole.
+    """
     with gateway().catalog.transaction() as session:
-        person = people.by_public_id(session, collection_of(session, query.collection).id, path.person_id)
+        person = people.by_public_id(session, collection_of(session, query.collection).id, path.person_id, locked=True)
+        if request.if_match and not request.if_match.contains(version_of(person)):
+            raise ChangedMeanwhile("Somebody else has changed this person. Look at them again, then repeat the change.")
         row = people.row_of(session, person)
         sequence = people.change(
             session, person, name=body.name, external_id=body.external_id, attributes=body.attributes
@@ -127,7 +143,7 @@ def change(path: PersonPath, query: InCollection, body: PersonChange) -> Respons
         told = {**answers.person_out(row), "sequence": sequence}
     if sequence is not None:
         gateway().waking.wake()
-    return told
+    return told, {"ETag": f'"{version_of(person)}"'}
 
 
 @resource.door("delete", "/people/<person_id>", "manage", responses={200: answers.Changed})
@@ -136,17 +152,6 @@ def delete(path: PersonPath, query: InCollection) -> ResponseReturnValue:
     with gateway().catalog.transaction() as session:
         person = people.by_public_id(session, collection_of(session, query.collection).id, path.person_id)
         sequence = people.delete(session, person)
-    gateway().waking.wake()
-    return {"sequence": sequence}
-
-
-@resource.door("post", "/people/<person_id>/merge", "manage", responses={200: answers.Changed})
-def merge(path: PersonPath, query: InCollection, body: MergeIn) -> ResponseReturnValue:
-    """Give all faces of this person to another one, who remains."""
-    with gateway().catalog.transaction() as session:
-        collection_id = collection_of(session, query.collection).id
-        source = people.by_public_id(session, collection_id, path.person_id)
-        sequence = people.merge(session, source, people.by_public_id(session, collection_id, body.into))
     gateway().waking.wake()
     return {"sequence": sequence}
 
@@ -216,10 +221,25 @@ def _form() -> dict[str, Any]:
     return fields
 
 
-def _place(cursor: str | None) -> tuple[str, int] | None:
+def place_in_list(cursor: str | None, sort: Sort) -> Place | None:
+    """The place in a list in that order that a cursor names; None for the beginning.
+
+    Raises:
+        InvalidRequest: It is none of ours, or of a list in another order.
+    """
     place = place_after(cursor)
     if place is None:
         return None
-    if not (isinstance(place, list) and len(place) == 2 and isinstance(place[0], str) and isinstance(place[1], int)):
-        raise InvalidRequest("cursor: give `next_cursor` of the page before, as it is.")
-    return place[0], place[1]
+    try:
+        found: Place = _PLACES[sort].validate_python(tuple(place) if isinstance(place, list) else place, strict=True)[
+            1:
+        ]
+    except ValidationError:
+        raise InvalidRequest("cursor: give `next_cursor` of the page before, as it is, with the same `sort`.") from None
+    return found
+
+
+def version_of(person: Person) -> str:
+    """What ``If-Match`` compares: the same as long as nobody changes name, external id or attributes."""
+    told = json.dumps([person.name, person.external_id, person.attributes], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(told.encode()).hexdigest()[:32]

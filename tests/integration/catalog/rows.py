@@ -55,6 +55,12 @@ def photo(session: Session, content: str) -> Photo:
     return found
 
 
+def photo_of(session: Session, item: Item) -> Photo:
+    """The photo of an item."""
+    assert item.photo_id is not None
+    return session.get_one(Photo, item.photo_id)
+
+
 def face(session: Session, of: Photo, person: Person | None, *, embedded_by: Model | None = None) -> Face:
     """A face with a chip, logged, and embedded where a model is given."""
     public_id = new_id("fac")

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from services.catalog import collections, faces, generations, log, people, photos
+from services.catalog import collections, faces, generations, listing, log, merges, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.generations import Proof
 from services.catalog.rebuild_schema import Finding, Rebuild
@@ -219,7 +219,7 @@ def test_only_the_active_round_is_shown(catalog: Catalog) -> None:
         assert collections.enrolled(session, gallery.id) == 1
         assert faces.count_unassigned(session, gallery.id) == 1
         assert [face.round for face, _ in faces.unassigned(session, gallery.id, limit=9)] == [made.round]
-        [row] = people.page(session, gallery.id)
+        [row] = listing.page(session, gallery.id)
         assert (row.faces, row.face_id) == (2, gallery.hers[0].public_id) == people.row_of(session, ana)[1:]
         assert {face.round for face, _ in people.faces_of(session, ana)} == {made.round}
 
@@ -233,7 +233,7 @@ def test_whose_a_face_is_and_that_it_is_gone_holds_in_every_round(catalog: Catal
 
         ben = people.ensure(session, gallery.id, "Ben")
         faces.assign(session, faces.by_public_id(session, gallery.id, gallery.nobodys.public_id), ben)
-        people.merge(session, ben, into=gallery.ana)
+        merges.merge(session, ben, into=gallery.ana, by="test")
         assert set(session.scalars(select(Face.person_id))) == {gallery.ana.id}
 
         faces.delete(session, faces.by_public_id(session, gallery.id, gallery.nobodys.public_id))

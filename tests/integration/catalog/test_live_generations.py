@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -22,10 +23,10 @@ from hypothesis.stateful import (
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from services.catalog import collections, faces, generations, log, people, photos
+from services.catalog import collections, faces, generations, log, merges, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Embedding, Face, Generation, Person, Photo, Removal, new_id
-from services.errors import Conflict
+from services.errors import Conflict, NotFound
 from tests.integration.catalog import rows
 from tests.integration.catalog.building import VECTOR, build
 from workers import freeing
@@ -62,6 +63,17 @@ class Following:
                 self.sequence = entry.sequence
 
 
+@dataclass
+class MergeHere:
+    """Who was merged into whom, and what went along."""
+
+    gone: str
+    into: str
+    faces: set[str]
+    carried: set[str]
+    undone: bool = False
+
+
 def rows_of(session: Session, generation: Generation) -> dict[int, int | None]:
     """Whose each face of a generation is, by number."""
     return {
@@ -77,6 +89,7 @@ class Live(RuleBasedStateMachine):
     catalog: Catalog
     found = Bundle("found")
     made = Bundle("made")
+    merged = Bundle("merged")
 
     @initialize(targets=(made,), anew=st.booleans())
     def open(self, anew: bool) -> Any:
@@ -89,6 +102,7 @@ class Live(RuleBasedStateMachine):
         self.owners: dict[str, str | None] = {}
         self.boxes: set[str] = set()
         self.chips: set[str] = set()
+        self.merges: dict[str, MergeHere] = {}
         for name in ("Ana", "Ben", None):
             self.take_in(name, boxes=1)
         second = self.begin(1, anew=anew)
@@ -151,15 +165,46 @@ class Live(RuleBasedStateMachine):
             faces.assign(session, faces.by_public_id(session, self.id, public_id), person)
         self.owners[public_id] = name
 
-    @rule(source=st.sampled_from(NAMES), into=st.sampled_from(NAMES))
-    def merge(self, source: str, into: str) -> None:
+    @rule(target=merged, source=st.sampled_from(NAMES), into=st.sampled_from(NAMES))
+    def merge(self, source: str, into: str) -> Any:
         """Two people are one."""
         with self.catalog.transaction() as session:
             one, other = self._person(session, source), self._person(session, into)
             if one is None or other is None or source == into:
-                return
-            people.merge(session, one, into=other)
+                return multiple()
+            merge = merges.merge(session, one, into=other, by="test").merge
+        theirs = {face for face, name in self.owners.items() if name == source}
+        carried = {number for number, before in self.merges.items() if before.into == source}
+        for number in carried:
+            self.merges[number].into = into
+        self.merges[merge] = MergeHere(source, into, theirs, carried)
         self.owners = {face: into if name == source else name for face, name in self.owners.items()}
+        return merge
+
+    @rule(merge=merged)
+    def undo(self, merge: str) -> None:
+        """They are two again, if nobody has taken the name; what was done with a face meanwhile holds."""
+        before = self.merges.get(merge)
+        try:
+            with self.catalog.transaction() as session:
+                taken = before is not None and self._person(session, before.gone) is not None
+                merges.undo(session, self.id, merge)
+        except NotFound:
+            assert before is None
+            return
+        except Conflict:
+            assert before is not None
+            assert before.undone or taken
+            return
+        assert before is not None
+        assert not before.undone
+        for face in before.faces:
+            if self.owners.get(face) == before.into:
+                self.owners[face] = before.gone
+        for number in before.carried & set(self.merges):
+            if self.merges[number].into == before.into:
+                self.merges[number].into = before.gone
+        before.undone = True
 
     @rule(name=st.sampled_from(NAMES))
     def erase(self, name: str) -> None:
@@ -169,6 +214,7 @@ class Live(RuleBasedStateMachine):
             if person is None:
                 return
             people.delete(session, person)
+            self.merges = {number: merge for number, merge in self.merges.items() if merge.into != name}
             left = set(session.scalars(select(Face.public_id).where(Face.collection_id == self.id)))
         assert not {face for face, owner in self.owners.items() if owner == name} & left
         self._forget(left)

@@ -8,7 +8,7 @@ from multiprocessing.synchronize import Event
 
 import pytest
 
-from services.catalog import log, people
+from services.catalog import listing, log, people
 from services.catalog.engine import Catalog
 from services.errors import CatalogUnavailable, NotFound
 from tests.integration.catalog import rows
@@ -31,7 +31,7 @@ def _write(url: str, number: int, stop: Event, errors: "multiprocessing.Queue[st
                 if count % 7 == 3:
                     session.rollback()
             with catalog.reading() as session:
-                people.page(session, gallery, limit=3)
+                listing.page(session, gallery, limit=3)
         except Exception as error:  # noqa: BLE001 - whatever it is, a client would have met it
             errors.put(repr(error))
             return

@@ -17,13 +17,14 @@ from services.catalog import (
     console_schema,  # noqa: F401 - as those of rebuilds.
     faces,
     generations,
+    listing,
     log,
-    people,
     rebuild_schema,  # noqa: F401 - its tables belong to the metadata.
     webhook_schema,  # noqa: F401 - as those of rebuilds.
 )
 from services.catalog.engine import Catalog
 from services.catalog.migrate import is_current, migrate
+from services.catalog.people import searchable
 from services.catalog.schema import Collection, Face, Generation, Row
 
 
@@ -98,7 +99,7 @@ def test_a_catalog_of_before_generations_keeps_every_row(before_generations: Cat
         assert calibration.curves == {"of": "staff"}
         [rows] = log.faces(session, staff.id, made[staff.id].id)
         assert (rows.face_ids, rows.vectors[6]) == (tuple(range(1, FACES + 1)), b"vector 7")
-        [shown] = people.page(session, staff.id)
+        [shown] = listing.page(session, staff.id)
         assert shown.faces == FACES
         again = faces.by_public_id(session, staff.id, "fac_7")
         faces.delete(session, again)
@@ -126,6 +127,20 @@ def test_a_catalog_that_was_migrated_takes_new_rows(before_generations: Catalog)
         session.flush()
         assert copy.id > FACES
         assert session.get_one(Collection, staff.id).live == [staff.generation_id, made.id]
+
+
+def test_names_of_before_are_found_in_their_plain_form(before_generations: Catalog) -> None:
+    with before_generations.engine.connect().execution_options(colega_writes=True) as connection:
+        named = {"name": "Łukasz Sørensen", "search_name": "łukasz sørensen"}
+        connection.execute(text("UPDATE people SET name = :name, search_name = :search_name WHERE id = 1"), named)
+        connection.commit()
+
+    migrate(before_generations)
+
+    with before_generations.reading() as session:
+        staff = collections.by_name(session, "staff")
+        [found] = listing.page(session, staff.id, query="sorensen lukasz")
+        assert found.person.search_name == searchable("Łukasz Sørensen")
 
 
 def _upgrade(connection: Connection, to: str) -> None:
