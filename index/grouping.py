@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from index.pairs import Pairs, Places
 from index.protocol import Half, Vectors
 
+CANDIDATES = 5
+"""People who are named for a group: the first of them may be known not to be theirs."""
+
 _AT_ONCE, _CENTRES_AT_ONCE = 8192, 512
 
 
@@ -112,7 +115,7 @@ def _described(alone: Vectors, rows: Places, group_of: NDArray[np.int64]) -> Gro
 
 
 def nearest(groups: Groups, vectors: Half, people: Half) -> tuple[Places, NDArray[np.float32]]:
-    """The person who is nearest to each group, by the cosine of the group's mean with their template.
+    """The :data:`CANDIDATES` people who are nearest to each group, by the cosine of the group's mean with their template.
 
     Args:
         groups: Of rows of *vectors*.
@@ -120,19 +123,23 @@ def nearest(groups: Groups, vectors: Half, people: Half) -> tuple[Places, NDArra
         people: (p, d) float16 templates.
 
     Returns:
-        Rows of *people*, (g,) int32, -1 where there are none; cosines, (g,) float32, -inf there.
+        Rows of *people*, (g, CANDIDATES) int32, nearest first, -1 where there are no more; cosines, float32, -inf there.
     """
-    place, similarity = np.full(len(groups), -1, np.int32), np.full(len(groups), -np.inf, np.float32)
+    place = np.full((len(groups), CANDIDATES), -1, np.int32)
+    similarity = np.full((len(groups), CANDIDATES), -np.inf, np.float32)
     for left in range(0, len(people), _AT_ONCE):
         templates = people[left : left + _AT_ONCE].astype(np.float32)
+        rows = np.arange(left, left + len(templates), dtype=np.int32)
         for top in range(0, len(groups), _CENTRES_AT_ONCE):
             part = slice(top, min(top + _CENTRES_AT_ONCE, len(groups)))
-            cosines = _centres(groups, vectors, part) @ templates.T
-            best = cosines.argmax(1)
-            found = np.clip(cosines[np.arange(len(best)), best], -1, 1)
-            closer = found > similarity[part]
-            place[part] = np.where(closer, best + left, place[part])
-            similarity[part] = np.where(closer, found, similarity[part])
+            cosines = np.clip(_centres(groups, vectors, part) @ templates.T, -1, 1)
+            both = np.concatenate([similarity[part], cosines], axis=1)
+            best = np.argpartition(-both, CANDIDATES - 1, axis=1)[:, :CANDIDATES]
+            known = np.concatenate([place[part], np.broadcast_to(rows, cosines.shape)], axis=1)
+            found, who = np.take_along_axis(both, best, 1), np.take_along_axis(known, best, 1)
+            order = np.lexsort((who, -found), axis=1)
+            place[part] = np.take_along_axis(who, order, 1)
+            similarity[part] = np.take_along_axis(found, order, 1)
     return place, similarity
 
 

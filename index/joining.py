@@ -18,7 +18,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index import grouping, pairs
+from index import doubts, grouping, pairs
+from index.doubts import Doubts
 from index.grouping import Groups
 from index.pairs import Pairs
 from index.protocol import Half
@@ -46,9 +47,9 @@ class Clusters:
 
     groups: Groups
     people: NDArray[np.int32]
-    """(g,) int32 places among the people that were sent, -1 where there were none."""
+    """(g, CANDIDATES) int32 places among the people that were sent, nearest first, -1 where there were no more."""
     similarities: NDArray[np.float32]
-    """(g,) float32 cosines of the group's mean with their template."""
+    """(g, CANDIDATES) float32 cosines of the group's mean with their template."""
 
 
 class JoiningProcess:
@@ -66,7 +67,8 @@ class JoiningProcess:
             Unavailable: The process has died.
         """
         members, starts, within, nearest, similarities = self._ask("clusters", [faces, people], dimension, threshold)
-        return Clusters(Groups(members, starts, within), nearest, similarities)
+        shape = (-1, grouping.CANDIDATES)
+        return Clusters(Groups(members, starts, within), nearest.reshape(shape), similarities.reshape(shape))
 
     def pairs(self, people: Stream, dimension: int, threshold: float) -> Pairs:
         """Pairs of *people* with a similarity of *threshold* or more, the most similar first.
@@ -77,6 +79,15 @@ class JoiningProcess:
         """
         return Pairs(*self._ask("pairs", [people], dimension, threshold))
 
+    def doubts(self, faces: Stream, starts: NDArray[np.integer], dimension: int, threshold: float) -> Doubts:
+        """The *faces* that are perhaps not of whom they are; one person's follow the other's, from *starts* on.
+
+        Raises:
+            InvalidRequest: There are more vectors than are compared at once.
+            Unavailable: The process has died.
+        """
+        return Doubts(*self._ask("doubts", [faces], dimension, threshold, starts.tolist()))
+
     def close(self) -> None:
         """End what is under way; it raises :class:`Unavailable` where it was asked for."""
         self._closed = True
@@ -84,7 +95,9 @@ class JoiningProcess:
         if process is not None:
             process.kill()
 
-    def _ask(self, what: str, streams: list[Stream], dimension: int, threshold: float) -> list[NDArray[Any]]:
+    def _ask(
+        self, what: str, streams: list[Stream], dimension: int, threshold: float, starts: list[int] | None = None
+    ) -> list[NDArray[Any]]:
         counts = [stream.count for stream in streams]
         if max(counts) > MOST_VECTORS:
             raise InvalidRequest(f"{max(counts):,} are too many to be compared at once; {MOST_VECTORS:,} may be.")
@@ -94,7 +107,13 @@ class JoiningProcess:
             if self._closed:
                 self._process.kill()
             try:
-                asked = {"what": what, "counts": counts, "dimension": dimension, "threshold": threshold}
+                asked = {
+                    "what": what,
+                    "counts": counts,
+                    "dimension": dimension,
+                    "threshold": threshold,
+                    "starts": starts,
+                }
                 self._process.stdin.write(json.dumps(asked).encode() + b"\n")
                 for stream in streams:
                     for block in stream.blocks:
@@ -138,14 +157,18 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
     return data
 
 
-def _join(what: str, streams: list[Half], threshold: float) -> list[NDArray[Any]]:
+def _join(what: str, streams: list[Half], threshold: float, starts: list[int]) -> list[NDArray[Any]]:
+    if what == "doubts":
+        doubted = doubts.doubts(streams[0], np.array(starts), threshold, most=_MOST_LISTED)
+        return [doubted.faces, doubted.own, doubted.others, doubted.similarities]
     if what == "pairs":
         found = pairs.pairs_above(streams[0], threshold, most=_MOST_LISTED)
         order = np.argsort(-found.similarities, kind="stable")
         return [found.first[order], found.second[order], found.similarities[order]]
     faces, people = streams
     groups = grouping.grouped(faces, pairs.pairs_above(faces, threshold, most=_MOST_PAIRS), threshold)
-    return [groups.members, groups.starts, groups.similarities, *grouping.nearest(groups, faces, people)]
+    nearest = grouping.nearest(groups, faces, people)
+    return [groups.members, groups.starts, groups.similarities, *(each.ravel() for each in nearest)]
 
 
 def _end_with(stream: IO[bytes]) -> None:
@@ -167,7 +190,7 @@ def main() -> None:
         return
     Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
     try:
-        arrays = _join(asked["what"], streams, asked["threshold"])
+        arrays = _join(asked["what"], streams, asked["threshold"], asked["starts"])
     except ColegaError as error:
         sys.stdout.buffer.write(json.dumps({"refused": str(error)}).encode() + b"\n")
     else:

@@ -6,22 +6,23 @@ it took: a collection that changes all the time is compared a tenth of the time 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index.joining import JoiningProcess, Stream
 from index.owners import NOBODY
 from index.protocol import Half, Ids, VectorIndex
 from index.replica import Replica
-from services.broker.joins import JoinAsk, JoinDesk
+from services.broker.joins import Join, JoinAsk, JoinDesk
 from services.errors import BrokerUnavailable, ColegaError, IndexBehind, Refused, WorkersBusy
 from services.logs import logger
+from workers import joined
+from workers.joined import DoubtfulFaces, FaceGroups, Found, PersonPairs
 from workers.serving.replicas import Replicas
 
 _IDLE_S, _WAITING_S, _AWAY_S = 0.5, 0.05, 0.5
@@ -35,32 +36,6 @@ Key = tuple[str, int, int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class FaceGroups:
-    """Groups of faces of nobody, largest first, equally large ones by their lowest face."""
-
-    members: Ids
-    """(m,) int64 faces of one group after the other, the most typical of each first."""
-    starts: NDArray[np.int32]
-    """(g + 1,) int32: where each group begins in *members*, and the end."""
-    lowest: Ids
-    """(g,) int64: the lowest face of each."""
-    similarities: NDArray[np.float32]
-    """(g,) float32: the mean similarity of a group's pairs."""
-    persons: NDArray[np.int64]
-    """(g,) int64: the nearest person, 0 where there is nobody."""
-    person_similarities: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class PersonPairs:
-    """Pairs of people, most similar first, equally similar ones by their numbers."""
-
-    first: Ids
-    second: Ids
-    similarities: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
 class Kept:
     """What came out, and for how long it serves."""
 
@@ -68,7 +43,13 @@ class Kept:
     sequence: int
     at: float
     took_s: float
-    found: FaceGroups | PersonPairs | Refused
+    found: Found | Refused
+
+    def page(self, join: Join) -> dict[str, Any] | Refused:
+        """What is answered."""
+        if isinstance(self.found, Refused):
+            return self.found
+        return {"sequence": self.sequence, **joined.page(self.found, join)}
 
     def serves(self, asked: JoinAsk, replica: Replica) -> bool:
         """Whether *asked* can be answered by it. A further page is: so that what is paged through stays the same."""
@@ -139,7 +120,7 @@ class Joining:
         kept = self._kept.get(key)
         if kept is not None and kept.serves(asked, replica):
             self._kept[key] = self._kept.pop(key)  # The one that was asked for last goes last.
-            return kept.found if isinstance(kept.found, Refused) else _page(kept, asked)
+            return kept.page(join)
         if (join.after or 0) > replica.sequence:
             detail = f"The index is at {replica.sequence}; {join.after} was asked for. Try again in a moment."
             return IndexBehind(detail) if late else None
@@ -167,9 +148,14 @@ class Joining:
     def _work(self, key: Key, replica: Replica) -> Kept:
         what, collection, _, threshold = key
         started, sequence, epoch = time.monotonic(), replica.sequence, replica.epoch
-        found: FaceGroups | PersonPairs | Refused
+        found: Found | Refused
+        ways: dict[str, Callable[[Replica, float], Found]] = {
+            "faces": self._groups,
+            "people": self._pairs,
+            "doubts": self._doubts,
+        }
         try:
-            found = (self._groups if what == "faces" else self._pairs)(replica, threshold)
+            found = ways[what](replica, threshold)
         except Refused as refused:  # As true as any other result: it is kept, and told to whoever asks.
             found = refused
         took_s = time.monotonic() - started
@@ -192,6 +178,16 @@ class Joining:
         found = self._process.pairs(_stream(replica.templates, people), replica.templates.dimension, threshold)
         return PersonPairs(people[found.first], people[found.second], found.similarities)
 
+    def _doubts(self, replica: Replica, threshold: float) -> DoubtfulFaces:
+        faces, people, starts = replica.owners.by_person()
+        first = int(np.searchsorted(people, NOBODY, "right"))
+        faces, starts = faces[starts[first] :], starts[first:] - starts[first]
+        numbers = people[first:].astype(np.int64)
+        found = self._process.doubts(_stream(replica.faces, faces), starts, replica.faces.dimension, threshold)
+        person = np.repeat(numbers, np.diff(starts))
+        others = np.where(found.others >= 0, numbers[found.others] if len(numbers) else 0, 0)
+        return DoubtfulFaces(faces[found.faces], person[found.faces], found.own, others, found.similarities)
+
 
 def _key(asked: JoinAsk) -> Key:
     return asked.join.what, asked.join.collection, asked.join.generation, asked.join.threshold
@@ -211,52 +207,3 @@ def _stream(vectors: VectorIndex, numbers: Ids) -> Stream:
             yield vectors.vectors(numbers[start : start + _SENT_AT_ONCE]).astype(np.float16)
 
     return Stream(len(numbers), blocks())
-
-
-def _page(kept: Kept, asked: JoinAsk) -> dict[str, Any]:
-    rows = _page_of_groups if isinstance(kept.found, FaceGroups) else _page_of_pairs
-    return {"sequence": kept.sequence, **rows(kept.found, asked)}  # type: ignore[arg-type]
-
-
-def _page_of_groups(found: FaceGroups, asked: JoinAsk) -> dict[str, Any]:
-    join = asked.join
-    sizes = np.diff(found.starts)
-    end = int(np.searchsorted(-sizes, -join.least, "right"))
-    start = 0
-    if join.place is not None:
-        size, lowest = join.place
-        start = int(((sizes > size) | ((sizes == size) & (found.lowest <= lowest))).sum())
-    stop = min(start + join.limit, end)
-    groups = []
-    for group in range(start, stop):
-        first, last = int(found.starts[group]), int(found.starts[group + 1])
-        person = int(found.persons[group])
-        groups.append(
-            {
-                "faces": found.members[first : min(last, first + join.shown)].tolist(),
-                "size": last - first,
-                "similarity": float(found.similarities[group]),
-                "person": person or None,
-                "person_similarity": float(found.person_similarities[group]) if person else None,
-            }
-        )
-    more = start < stop < end
-    return {"groups": groups, "next": [int(sizes[stop - 1]), int(found.lowest[stop - 1])] if more else None}
-
-
-def _page_of_pairs(found: PersonPairs, asked: JoinAsk) -> dict[str, Any]:
-    start, count = 0, len(found.similarities)
-    if asked.join.place is not None:
-        similarity, first, second = asked.join.place
-        level = np.float32(similarity)
-        earlier = (found.first < first) | ((found.first == first) & (found.second <= second))
-        start = int(((found.similarities > level) | ((found.similarities == level) & earlier)).sum())
-    stop = min(start + asked.join.limit, count)
-    pairs = [
-        [int(found.first[pair]), int(found.second[pair]), float(found.similarities[pair])]
-        for pair in range(start, stop)
-    ]
-    more = start < stop < count
-    last = stop - 1
-    place = [float(found.similarities[last]), int(found.first[last]), int(found.second[last])] if more else None
-    return {"pairs": pairs, "next": place}

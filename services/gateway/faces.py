@@ -3,7 +3,7 @@
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
-from services.catalog import faces, people
+from services.catalog import chips, faces, people
 from services.errors import InvalidRequest, NotFound
 from services.gateway import answers
 from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway
@@ -59,7 +59,7 @@ def index(query: Unassigned) -> ResponseReturnValue:
 @resource.door("get", "/faces/<face_id>", "read", responses={200: FaceAnswer})
 def show(path: FacePath, query: InCollection) -> ResponseReturnValue:
     """One face."""
-    return _told(path.face_id, query.collection)
+    return told(path.face_id, query.collection)
 
 
 @resource.door("patch", "/faces/<face_id>", "manage", responses={200: FaceAnswer})
@@ -70,7 +70,7 @@ def assign(path: FacePath, query: InCollection, body: FaceChange) -> ResponseRet
         person = None if body.person_id is None else people.by_public_id(session, collection_id, body.person_id)
         sequence = faces.assign(session, faces.by_public_id(session, collection_id, path.face_id), person)
     gateway().waking.wake()
-    return {**_told(path.face_id, query.collection), "sequence": sequence}
+    return {**told(path.face_id, query.collection), "sequence": sequence}
 
 
 @resource.door("delete", "/faces/<face_id>", "manage", responses={200: answers.Changed})
@@ -87,13 +87,14 @@ def delete(path: FacePath, query: InCollection) -> ResponseReturnValue:
 def chip(path: FacePath, query: InCollection) -> ResponseReturnValue:
     """The chip: the face's surroundings as stored, a JPEG without metadata."""
     with gateway().catalog.reading() as session:
-        face = faces.by_public_id(session, collection_of(session, query.collection).id, path.face_id)
-    if face.chip_key is None:
+        key = chips.key_of(session, collection_of(session, query.collection).id, path.face_id)
+    if key is None:
         raise NotFound("chip of face", path.face_id)
-    return picture(face.chip_key)
+    return picture(key)
 
 
-def _told(face_id: str, collection: str) -> dict[str, object]:
+def told(face_id: str, collection: str) -> dict[str, object]:
+    """The face of that id, as it is now."""
     with gateway().catalog.reading() as session:
         face = faces.by_public_id(session, collection_of(session, collection).id, face_id)
         return answers.face_out(*faces.by_ids(session, [face.id])[face.id])

@@ -1,6 +1,7 @@
 """Matches: whom a searcher's hits are, in which order they are listed, and who is named once a photo."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -10,6 +11,7 @@ from services.calibrated import Calibrated
 from services.catalog import faces
 from services.gateway import answers
 from services.gateway.doors import gateway
+from services.gateway.rejected import Rejected
 
 
 class Match(BaseModel):
@@ -41,7 +43,13 @@ class FoundFace(BaseModel):
 
 
 def named(
-    answer: Answer, k: int, threshold: float, calibrated: Calibrated | None, *, unique: bool
+    answer: Answer,
+    k: int,
+    threshold: float,
+    calibrated: Calibrated | None,
+    *,
+    unique: bool,
+    rejected: Rejected | None = None,
 ) -> list[dict[str, Any]]:
     """The faces of an answer with the persons that their hits are now, by the catalog.
 
@@ -51,11 +59,13 @@ def named(
         threshold: Similarity from which a match is accepted.
         calibrated: Says which rate a similarity stands for.
         unique: Whether a person is named once in the photo.
+        rejected: Whom the faces are not: they are left out, as if they were not enrolled.
     """
     found = answer["photos"][0]["faces"]
     with gateway().catalog.reading() as session:
         known = faces.owners(session, {hit["face"] for hits in answer["hits"] for hit in hits})
-    listed = [_still_true(hits, known, calibrated) for hits in answer["hits"]]
+    left_out = (rejected or Rejected()).of(answer)
+    listed = [_still_true(hits, known, calibrated, but) for hits, but in zip(answer["hits"], left_out, strict=True)]
     if any("probability" in hit for hits in answer["hits"] for hit in hits):
         listed = [_reranked(matches, threshold) for matches in listed]
     taken = _owners(listed, threshold) if unique else {}
@@ -77,13 +87,16 @@ def named(
 
 
 def _still_true(
-    hits: Sequence[Mapping[str, Any]], known: Mapping[int, faces.Owner], calibrated: Calibrated | None
+    hits: Sequence[Mapping[str, Any]],
+    known: Mapping[int, faces.Owner],
+    calibrated: Calibrated | None,
+    but: AbstractSet[int],
 ) -> list[dict[str, Any]]:
-    """Hits whose face is still there and still that person's."""
+    """Hits whose face is still there and still that person's, unless the face that is searched is not them."""
     rows = []
     for hit in hits:
         owner = known.get(hit["face"])
-        if owner is not None and owner.person == hit["person"]:
+        if owner is not None and owner.person == hit["person"] and owner.person not in but:
             rows.append(
                 {
                     "person": {"id": owner.person_id, "name": owner.name, "external_id": owner.external_id},

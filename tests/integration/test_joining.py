@@ -94,9 +94,9 @@ def test_faces_of_nobody_come_in_groups_with_the_nearest_person(desk: Desk) -> N
     answer = desk.ask()
 
     assert [sorted(group["faces"]) for group in answer["groups"]] == [[4, 5, 6, 7], [8, 9, 10]]
-    assert answer["groups"][0]["person"] == 1
-    assert answer["groups"][0]["person_similarity"] > 0.9
-    assert (answer["sequence"], answer["next"]) == (10, None)
+    assert [person for person, _ in answer["groups"][0]["people"]] == [1, 2]
+    assert answer["groups"][0]["people"][0][1] > 0.9
+    assert (answer["sequence"], answer["total"], answer["next"]) == (10, 2, None)
 
 
 def test_people_come_in_pairs(desk: Desk) -> None:
@@ -105,6 +105,24 @@ def test_people_come_in_pairs(desk: Desk) -> None:
     answer = desk.ask("people")
 
     assert [pair[:2] for pair in answer["pairs"]] == [[2, 3]]
+
+
+def test_faces_that_are_perhaps_not_of_whom_they_are_come_with_whom_they_show(desk: Desk) -> None:
+    desk.add(ANA, 6, 1)
+    [swapped] = desk.add(EVA, 1, 1)
+    desk.add(EVA, 6, 2)
+    [strange] = desk.add(BEN, 1, 2)
+
+    answer = desk.ask("doubts")
+    first = desk.ask("doubts", limit=1)
+    second = desk.ask("doubts", limit=1, place=tuple(first["next"]))
+
+    assert [(face, person) for face, person, *_ in answer["doubts"]] == [(swapped, 1), (strange, 2)]
+    _, _, own, other, similarity = answer["doubts"][0]
+    assert (other, own < 0.5, similarity > 0.5) == (2, True, True)
+    assert first["doubts"] + second["doubts"] == answer["doubts"]
+    assert (answer["total"], second["next"]) == (2, None)
+    assert desk.ask("doubts", person=2)["doubts"] == answer["doubts"][1:]
 
 
 def test_a_result_serves_while_nothing_changes_and_is_made_anew_when_asked_to_reflect_more(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from index.grouping import Groups, grouped, nearest
+from index.grouping import CANDIDATES, Groups, grouped, nearest
 from index.pairs import pairs_above
 from index.protocol import Half
 from tests.unit.index.arrays import D, around, unit_vectors
@@ -84,7 +84,7 @@ def test_nothing_that_is_like_nothing_is_in_a_group() -> None:
     assert len(_groups(np.eye(D, dtype=np.float16), 0.5)) == 0
 
 
-def test_each_group_knows_the_person_nearest_to_its_mean() -> None:
+def test_each_group_knows_the_people_nearest_to_its_mean() -> None:
     ana, ben, eva = unit_vectors(3, 8)
     faces = np.concatenate([around(ana, 3, 0.05, 1), around(eva, 2, 0.05, 2)]).astype(np.float16)
     groups = _groups(faces, 0.7)
@@ -92,6 +92,26 @@ def test_each_group_knows_the_person_nearest_to_its_mean() -> None:
     place, similarity = nearest(groups, faces, np.stack([ben, eva, ana]).astype(np.float16))
     nobody, never = nearest(groups, faces, np.zeros((0, D), np.float16))
 
-    assert place.tolist() == [2, 1]
-    assert (similarity > 0.9).all()
-    assert (nobody.tolist(), never.tolist()) == ([-1, -1], [-np.inf, -np.inf])
+    assert place[:, 0].tolist() == [2, 1]
+    assert (similarity[:, 0] > 0.9).all()
+    assert [sorted(row) for row in place.tolist()] == [[-1, -1, 0, 1, 2]] * 2
+    assert (np.diff(similarity[:, :3]) <= 0).all()
+    assert (nobody == -1).all()
+    assert (never == -np.inf).all()
+
+
+@given(people=st.integers(1, 30), seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_the_nearest_people_are_those_of_comparing_all(people: int, seed: int) -> None:
+    faces = np.concatenate([around(centre, 3, 0.1, n) for n, centre in enumerate(unit_vectors(4, seed))]).astype(
+        np.float16
+    )
+    templates = unit_vectors(people, seed + 1).astype(np.float16)
+    groups = _groups(faces, 0.6)
+
+    _, similarity = nearest(groups, faces, templates)
+
+    for group, members in enumerate(_members(groups)):
+        centre = faces[members].astype(np.float32).sum(0)
+        expected = np.sort(templates.astype(np.float32) @ (centre / np.linalg.norm(centre)))[::-1][:CANDIDATES]
+        np.testing.assert_allclose(similarity[group][: len(expected)], expected, atol=1e-5)
