@@ -128,6 +128,7 @@ def api_page() -> str:
         "",
         "`Authorization: Bearer KEY` on everything under `/v1`; `collection` as a query field of every endpoint that is about one",
         "(default `default`). `/openapi.json` has the fields, `/docs` shows them in a browser. Lists take `limit` and `cursor`.",
+        "What is under `/api/v1` is [CompreFace's](compreface.md), with the header `x-api-key`.",
         "`Idempotency-Key` is honoured on every POST that creates. Errors are [problems](problems.md). This page is generated: `make docs`.",
         "",
         "| method and path | scope | |",
@@ -137,7 +138,7 @@ def api_page() -> str:
         app = create_app(_unconnected(Path(scratch)))
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
             function = app.view_functions[rule.endpoint]
-            if rule.endpoint.startswith(("openapi.", "swagger")):
+            if rule.endpoint.startswith(("openapi.", "swagger", "compreface.not_offered")):
                 continue
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 about = " ".join((function.__doc__ or "").split())

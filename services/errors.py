@@ -200,6 +200,12 @@ class Conflict(Refused):
     type, title, status = "conflict", "The request contradicts the present state", 409
 
 
+class ChangedMeanwhile(Refused):
+    """Somebody else has changed what the request was made from (``If-Match``)."""
+
+    type, title, status = "changed-meanwhile", "It was changed meanwhile", 412
+
+
 class Cancelled(Refused):
     """Somebody has cancelled what was under way."""
 
@@ -297,6 +303,12 @@ class InvalidSettings(Refused):
     """A ``COLEGA_`` setting is unknown or has no usable value."""
 
     type, title, status = "invalid-settings", "A setting cannot be used", 400
+
+
+class BadCertificate(Refused):
+    """A certificate or key for TLS is missing, unreadable or expired, or the two do not belong together."""
+
+    type, title, status = "bad-certificate", "The certificate cannot be used", 400
 
 
 class CannotStart(ColegaError):

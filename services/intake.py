@@ -202,20 +202,20 @@ def _item(session: Session, job: Job, upload: Upload, row: Photo | None, label: 
             session, job, upload.name, person=person, state="rejected", reason=Rejection.MISSING_OBJECT, detail=detail
         )
         return Taken(upload.name, upload.sha256, "rejected", reason=Rejection.MISSING_OBJECT)
-    state, reason = ("queued", None) if is_new else _of_known(session, photo, person)
+    state, reason = ("queued", None) if is_new else _of_known(session, job, photo, person)
     item = jobs.add_item(session, job, upload.name, photo=photo, person=person, state=state, reason=reason)
     status = "queued" if state == "waiting" else state
     return Taken(upload.name, upload.sha256, status, photo.public_id, reason, item.id if state == "queued" else None)
 
 
-def _of_known(session: Session, photo: Photo, person: Person | None) -> tuple[str, Rejection | None]:
+def _of_known(session: Session, job: Job, photo: Photo, person: Person | None) -> tuple[str, Rejection | None]:
     """Where an item with bytes that the collection has begins, or how it ends at once."""
     if photo.state == "queued":
         worked = select(Item.id).where(Item.photo_id == photo.id, Item.state == "queued").limit(1)
         return ("waiting", None) if session.scalar(worked) is not None else ("queued", None)
     if photo.state == "rejected":
         reason = Rejection(photo.reason or Rejection.NOT_AN_IMAGE)
-        if reason not in TRIED_AGAIN:
+        if reason not in TRIED_AGAIN and (reason is not Rejection.SEVERAL_FACES or job.faces == "reject"):
             return "rejected", reason
         photo.state, photo.reason = "queued", None
         return "queued", None

@@ -93,6 +93,11 @@ class Limits(Group):
     search_timeout_s: PositiveFloat = Field(default=5.0, description="A later answer is a 503 with Retry-After.")
     max_searches: PositiveInt = Field(default=16, description="Searches admitted at once by one gateway process.")
     event_streams: PositiveInt = Field(default=8, description="Event streams held open at once by one gateway process.")
+    embeddings_over_api: bool = Field(
+        default=False,
+        description="Whether keys with the scope manage are given embeddings, which are as personal as photos "
+        "(docs/python.md).",
+    )
     shadow_queries: int = Field(
         default=0,
         ge=0,
@@ -194,6 +199,31 @@ class GatewaySettings(Group):
     )
     trusted_proxies: NonNegativeInt = Field(default=0, description="How many proxies in front are believed.")
     gateway_threads: PositiveInt = Field(default=32, description="Requests served at once by one gateway process.")
+    hsts_s: NonNegativeInt = Field(
+        default=2_592_000,
+        description="Over HTTPS browsers are told to come that way only, for so long; 0: they are not.",
+    )
+
+
+class Telling(Group):
+    """Where webhooks may go, and whom to believe."""
+
+    webhook_private: bool = Field(
+        default=True, description="Whether webhooks may go to private addresses and this machine (docs/webhooks.md)."
+    )
+    ca_file: Path | None = Field(
+        default=None, description="Certificates (PEM) to trust beside the system's: the service's, those of webhooks."
+    )
+
+
+class MqttSettings(Group):
+    """How `colega live` signs in to a broker of MQTT messages."""
+
+    mqtt_user: str | None = Field(default=None, description="User; else that of the address, else nobody.")
+    mqtt_password: SecretStr | None = Field(default=None, description="The user's password.")
+    mqtt_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust with mqtts://, PEM; else those of the system."
+    )
 
 
 class ClientSettings(Group):
@@ -217,6 +247,8 @@ GROUPS: tuple[type[Group], ...] = (
     Retention,
     Checking,
     GatewaySettings,
+    Telling,
+    MqttSettings,
     ClientSettings,
 )
 

@@ -35,7 +35,11 @@ class Running:
         self.data.mkdir(parents=True, exist_ok=True)
         with (self.data / "up.log").open("ab") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        self.wait_until(lambda: self.health().get("status") == "ok", READY_WITHIN_S)
+        try:
+            self.wait_until(lambda: self.health().get("status") == "ok", READY_WITHIN_S)
+        except BaseException:
+            self.stop()  # Else it would go on beside all later tests.
+            raise
 
     def stop(self) -> None:
         """Ctrl-C."""

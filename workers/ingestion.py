@@ -123,13 +123,14 @@ def _embed(group: Sequence[Prepared], model_id: int, tools: Tools) -> Embedded:
 def _store(group: Sequence[Prepared], store: PhotoStore) -> None:
     objects = []
     for p in group:
+        photo, reading = p.work.photo, p.reading
         if p.look is not None:
-            photo = p.work.photo
+            reading = p.look.reading
             objects += [
                 (keys.chip(photo.collection_id, p.look.public_ids[i]), cut.chip.jpeg) for i, cut in p.look.cuts.items()
             ]
-            thumbnail = p.look.reading.thumbnail(THUMBNAIL_PX)
-            objects.append((keys.thumbnail(photo.collection_id, photo.public_id), thumbnail))
+        if reading is not None:
+            objects.append((keys.thumbnail(photo.collection_id, photo.public_id), reading.thumbnail(THUMBNAIL_PX)))
     store.put_many(objects, content_type=JPEG)
 
 

@@ -1,5 +1,6 @@
 """Looking: the interactive verb. A photo's bytes to faces and vectors, answered or passed on to a searcher."""
 
+import base64
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -80,7 +81,10 @@ def _answer(ask: Ask, photos: list[bytes], pipeline: FacePipeline) -> tuple[Answ
                 told["vector"] = encoded(vector)
         chosen = largest_central(reading.detections, reading.width, reading.height) if faces else None
         size = {"width": reading.width, "height": reading.height, "format": reading.format}
-        described.append({**size, "faces": found, "chosen": chosen})
+        seen: dict[str, Any] = {**size, "faces": found, "chosen": chosen}
+        if ask.preview_px is not None:
+            seen["preview"] = base64.b64encode(reading.thumbnail(ask.preview_px)).decode()
+        described.append(seen)
         took_s["decode"] += reading.decode_s
         took_s["detect"] += reading.detect_s
         took_s["embed"] += time.perf_counter() - started

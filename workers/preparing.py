@@ -52,6 +52,8 @@ class Prepared:
     look: Look | None = None
     existing: Face | None = None
     """A face that is there already and is to be the labelled person's."""
+    reading: Reading | None = None
+    """Of a photo that could be read and is rejected all the same: people are shown what it was."""
     waits: bool = field(default=False)
     """Another item of the same chunk has the same bytes."""
 
@@ -69,11 +71,12 @@ def prepare(work: Sequence[Work], catalog: Catalog, store: PhotoStore, registry:
         else:
             under_way.append((mine, decided.existing if decided is not None else None))
     stored = store.get_many([mine.photo.object_key for mine, _ in under_way])
-    by_models: dict[tuple[str, str | None], list[_Photo]] = defaultdict(list)
+    by_models: dict[tuple[str, str | None, Mode], list[_Photo]] = defaultdict(list)
     for (mine, existing), data in zip(under_way, stored, strict=True):
-        by_models[_used_by(mine, catalog)].append((mine, existing, data))
-    for (model, detector), photos_of in by_models.items():
-        prepared += _look_at_all(photos_of, registry.pipeline(model, detector))
+        mode = Mode.BALANCED if mine.item.box is None else Mode.THOROUGH
+        by_models[(*_used_by(mine, catalog), mode)].append((mine, existing, data))
+    for (model, detector, mode), photos_of in by_models.items():
+        prepared += _look_at_all(photos_of, registry.pipeline(model, detector), mode)
     return prepared
 
 
@@ -90,7 +93,7 @@ def _by_what_is_known(work: Work, catalog: Catalog) -> Prepared | None:
     if work.item.labelled and work.person is None:
         return Prepared(work, Outcome("rejected", Rejection.PERSON_ERASED, "The person was erased meanwhile."))
     photo = work.photo
-    if photo.state == "rejected" and photo.reason not in _TRIED_AGAIN:
+    if photo.state == "rejected" and photo.reason not in _TRIED_AGAIN and not _is_asked_otherwise(work):
         return Prepared(work, Outcome("rejected", Rejection(photo.reason or ""), "The same bytes were refused before."))
     if photo.state != "done":
         return None
@@ -99,12 +102,21 @@ def _by_what_is_known(work: Work, catalog: Catalog) -> Prepared | None:
     if work.person is None or any(face.person_id == work.person.id for face in known):
         return Prepared(work, Outcome("duplicate", faces=len(known)))
     free = [face for face in known if face.person_id is None]
+    if work.item.box is not None:
+        meant = Box(*work.item.box)
+        free = [face for face in free if _overlap(Box(*face.box), meant) >= _SAME_FACE]
     with_chip = [face for face in free if face.chip_key is not None]
     candidates = with_chip if len(with_chip) == 1 else free
     if len(candidates) != 1:
         detail = "The same photo was imported before, and its faces are somebody else's."
         return Prepared(work, Outcome("rejected", Rejection.OTHER_PERSON, detail))
     return Prepared(work, Outcome("done", faces=len(known)), existing=candidates[0])
+
+
+def _is_asked_otherwise(work: Work) -> bool:
+    """Whether a photo of several faces is told by now which of them is meant."""
+    is_told = work.item.box is not None or work.job.faces != "reject"
+    return work.photo.reason == Rejection.SEVERAL_FACES and is_told
 
 
 def _used_by(work: Work, catalog: Catalog) -> tuple[str, str | None]:
@@ -118,9 +130,9 @@ def _used_by(work: Work, catalog: Catalog) -> tuple[str, str | None]:
         return model, models.by_id(session, collection.detector_id).digest
 
 
-def _look_at_all(photos_of: Sequence[_Photo], pipeline: FacePipeline) -> list[Prepared]:
+def _look_at_all(photos_of: Sequence[_Photo], pipeline: FacePipeline, mode: Mode) -> list[Prepared]:
     """Find, choose and cut the faces of photos that are looked at with the same models."""
-    readings = iter(pipeline.read_all([data for *_, data in photos_of if data is not None], Mode.BALANCED))
+    readings = iter(pipeline.read_all([data for *_, data in photos_of if data is not None], mode))
     seen = [(work, existing, None if data is None else next(readings)) for work, existing, data in photos_of]
     return pipeline.each(lambda one: _look(*one, pipeline.detector.rule), seen)
 
@@ -138,7 +150,8 @@ def _look(work: Work, existing: Face | None, reading: Reading | PhotoRefused | N
         cuts = {i: reading.face(i) for i in kept}
         _judge(cuts[chosen])
     except PhotoRefused as error:
-        return Prepared(work, Outcome("rejected", error.reason, str(error)), existing=existing)
+        seen = None if isinstance(reading, PhotoRefused) else reading
+        return Prepared(work, Outcome("rejected", error.reason, str(error)), existing=existing, reading=seen)
     found = len(reading.detections)
     note = f"{found} faces; the largest central one was taken." if found > 1 and len(cuts) == 1 else None
     look = Look(reading, rule, chosen, cuts, {i: new_id("fac") for i in cuts})
@@ -149,11 +162,14 @@ def _choose(reading: Reading, work: Work, existing: Face | None) -> int:
     found = reading.detections
     if not found:
         raise PhotoRefused(Rejection.NO_FACE, "No face was found, upright or turned.")
-    if existing is not None:
-        overlaps = [_overlap(detection.box, Box(*existing.box)) for detection in found]
-        if max(overlaps) < _SAME_FACE:
-            raise PhotoRefused(Rejection.OTHER_PERSON, "The face that is not somebody else's was not found again.")
-        return int(np.argmax(overlaps))
+    if existing is not None or work.item.box is not None:
+        meant = Box(*(work.item.box or []) if existing is None else existing.box)
+        overlaps = [_overlap(detection.box, meant) for detection in found]
+        if max(overlaps) >= _SAME_FACE:
+            return int(np.argmax(overlaps))
+        if existing is None:
+            raise PhotoRefused(Rejection.NO_FACE, "No face was found in the box that was given.")
+        raise PhotoRefused(Rejection.OTHER_PERSON, "The face that is not somebody else's was not found again.")
     if len(found) > 1 and work.job.faces == "reject":
         raise PhotoRefused(Rejection.SEVERAL_FACES, f"{len(found)} faces were found, and one was asked for.")
     return largest_central(found, reading.width, reading.height)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from services.catalog import chunks, faces, log
 from services.catalog.schema import Embedding, Face, Generation, Photo
 from services.photos import keys
+from workers.faces.pipeline import Reading
 from workers.faces.values import Vectors
 from workers.preparing import Look, Prepared
 from workers.serving.following import VECTOR
@@ -40,16 +41,22 @@ def write(
     """
     if p.outcome.state == "rejected" and photo.state != "done":
         photo.state, photo.reason = "rejected", None if p.outcome.reason is None else p.outcome.reason.value
+        if p.reading is not None:
+            _note_picture(photo, p.reading)
         return []
     if p.look is None:
         return _assigned(session, p)
     photo.state, photo.reason = "done", None
-    photo.width_px, photo.height_px = p.look.reading.width, p.look.reading.height
-    photo.thumbnail_key = keys.thumbnail(photo.collection_id, photo.public_id)
+    _note_picture(photo, p.look.reading)
     rounds = sorted({generation.round for generation in live})
     if p.existing is None:
         return _embedded(session, _all_new(session, photo, p, p.look, rounds), p.look, live, embedded)
     return _made_whole(session, photo, p, p.look, p.existing, rounds, live, embedded)
+
+
+def _note_picture(photo: Photo, reading: Reading) -> None:
+    photo.width_px, photo.height_px = reading.width, reading.height
+    photo.thumbnail_key = keys.thumbnail(photo.collection_id, photo.public_id)
 
 
 def is_as_it_was(session: Session, face: Face) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from services.broker import names
 from services.broker.send import Queue
-from services.catalog import claims, computations, faces, jobs, processes, removals, requests
+from services.catalog import claims, computations, deliveries, faces, jobs, merges, processes, removals, requests
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Job, Photo, now
 from services.logs import logger
@@ -65,7 +65,7 @@ def sweep(catalog: Catalog, queue: Queue) -> int:
 
 
 def tidy(catalog: Catalog, store: PhotoStore, *, keep_unassigned_days: int, search_s: float) -> None:
-    """Remove objects whose rows are gone, faces of nobody that were kept long enough, generations nobody uses, and old notes.
+    """Remove objects without rows, faces of nobody kept long enough, generations nobody uses, merges too old to undo, old notes.
 
     Args:
         catalog: Where the rows are.
@@ -76,6 +76,8 @@ def tidy(catalog: Catalog, store: PhotoStore, *, keep_unassigned_days: int, sear
     with catalog.transaction() as session:
         requests.prune(session)
         processes.forget_lost(session)
+        merges.prune(session)
+        deliveries.prune(session)
     _drop_unassigned(catalog, keep_unassigned_days)
     freeing.free(catalog, for_s=FREEING_S, dropped_for_s=_SEARCHES * search_s)
     while True:

@@ -15,7 +15,7 @@ from services.errors import ColegaError, WorkersBusy
 
 _JOINS = "colega:joins"
 
-What = Literal["faces", "people"]
+What = Literal["faces", "people", "doubts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Join:
     """A page of what looks alike."""
 
     what: What
-    """Faces of nobody, in groups; or people, in pairs."""
+    """Faces of nobody, in groups; people, in pairs; or faces that are perhaps not of whom they are."""
     collection: int
     generation: int
     threshold: float
-    """The least similarity, in (0, 1]."""
+    """The least similarity, in (0, 1]; of a face with its person's other ones."""
     limit: int
-    """Groups or pairs of a page."""
+    """Groups, pairs or faces of a page."""
     least: int = 2
     """Faces: a smaller group is left out."""
     shown: int = 100
@@ -38,14 +38,17 @@ class Join:
     """The sequence number that the answer must reflect."""
     place: tuple[float, ...] | None = None
     """``next`` of the page before."""
+    person: int | None = None
+    """Doubts: only about this one's faces."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinAsk:
     """One such question under way.
 
-    Its answer: ``sequence``; ``next``: a place or null; and ``groups``: ``{faces, size, similarity, person,
-    person_similarity}``, or ``pairs``: ``[person, person, similarity]``.
+    Its answer: ``sequence``; ``total``, of all pages; ``next``: a place or null; and ``groups``: ``{faces, size, similarity,
+    people}``, the nearest people first, each ``[person, similarity]``; or ``pairs``: ``[person, person, similarity]``; or
+    ``doubts``: ``[face, person, similarity to their other faces, other person or null, similarity to them]``.
     """
 
     id: str

@@ -33,7 +33,8 @@ _SEARCHER_COUNTS_S = 60
 Answer = dict[str, Any]
 """What comes back, as JSON:
 
-``model`` digest, ``variant``, ``photos``: a list of ``{width, height, format, faces}``; a face is ``{box: [x, y, w, h],
+``model`` digest, ``variant``, ``photos``: a list of ``{width, height, format, faces}``, with ``preview`` (base64 of a JPEG)
+where one was asked for; a face is ``{box: [x, y, w, h],
 landmarks: five [x, y], score, quality: {value, …}, vector}``, its vector base64 of float32 and absent where only
 detection was asked; ``took_ms``: ``{decode, detect, embed, search}``. After the searcher also ``sequence`` and
 ``hits``: for each face of the first photo, or each vector, a list of ``{person, similarity, face, face_similarity}``, with
@@ -75,6 +76,8 @@ class Ask:
     search: Search | None
     shadow: Shadow | None = None
     """Under which other model the query is to be kept, once it is passed on."""
+    preview_px: int | None = None
+    """Longest side of the photos' previews, where they are asked for."""
 
     @classmethod
     def of_json(cls, message: Mapping[str, Any]) -> "Ask":
@@ -118,8 +121,11 @@ class Asking:
         search: Search | None,
         timeout_s: float,
         shadow: Shadow | None = None,
+        preview_px: int | None = None,
     ) -> Answer:
         """Have faces found in *photos*, embedded where *model* is named, and looked for where *search* is given.
+
+        With *preview_px* the photos come back as small JPEGs, too, for who cannot show what was sent.
 
         Raises:
             BrokerUnavailable: The broker does not answer.
@@ -129,7 +135,7 @@ class Asking:
         """
         ask_id = secrets.token_hex(16)
         keys = tuple(f"colega:photo:{ask_id}:{n}" for n in range(len(photos)))
-        ask = Ask(ask_id, time.time() + timeout_s, keys, mode, detector, model, search, shadow)
+        ask = Ask(ask_id, time.time() + timeout_s, keys, mode, detector, model, search, shadow, preview_px)
         with speaking():
             pipeline = self._redis.pipeline(transaction=False)
             for key, photo in zip(keys, photos, strict=True):

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from services.catalog import webhooks
 from services.catalog.schema import Collection, Computation, Job, new_id, now
 from services.errors import ColegaError
 
@@ -91,7 +92,10 @@ def renew(session: Session, held: Held, lease_s: float, progress: Mapping[str, A
 def finish(session: Session, held: Held, result: Mapping[str, Any]) -> bool:
     """End a computation as done. False: it is no longer yours; throw away what was computed."""
     ended = _mine(held).values(state="done", result=dict(result), holder=None, finished_at=now())
-    return session.scalar(ended.returning(Computation.job_id)) is not None
+    if session.scalar(ended.returning(Computation.job_id)) is None:
+        return False
+    webhooks.job_ended(session, session.get_one(Job, held.job.id), "done")
+    return True
 
 
 def note(session: Session, held: Held, more: Mapping[str, Any]) -> None:
@@ -106,7 +110,9 @@ def fail(session: Session, held: Held, error: str, problem: str) -> bool:
     ended = _mine(held).values(state="failed", problem=problem, holder=None, finished_at=now())
     if session.scalar(ended.returning(Computation.job_id)) is None:
         return False
-    session.execute(update(Job).where(Job.id == held.job.id).values(error=error[:1024]))
+    job = session.get_one(Job, held.job.id)
+    job.error = error[:1024]
+    webhooks.job_ended(session, job, "failed", problem=problem)
     return True
 
 
@@ -120,7 +126,7 @@ def cancel(session: Session, job: Job) -> None:
     pending = update(Computation).where(Computation.job_id == job.id, Computation.state.not_in(ENDS))
     if session.scalar(pending.values(state="cancelled", holder=None, finished_at=now()).returning(Computation.job_id)):
         job.cancelled = True
-        session.flush()
+        webhooks.job_ended(session, job, "cancelled")
 
 
 def retry(session: Session, job: Job) -> bool:
@@ -129,7 +135,7 @@ def retry(session: Session, job: Job) -> bool:
     again = {"state": "queued", "problem": None, "deaths": 0, "holder": None, "finished_at": None}
     if session.scalar(ended.values(**again, lease_expires_at=None).returning(Computation.job_id)) is None:
         return False
-    job.cancelled, job.error = False, None
+    job.cancelled, job.error, job.announced = False, None, False
     session.flush()
     return True
 
@@ -204,3 +210,4 @@ def _count_death(session: Session, computation: Computation) -> None:
     job.error = (
         f"The process died {DEATHS_AT_MOST} times over it. See the log of the training worker; memory may be short."
     )
+    webhooks.job_ended(session, job, "failed", problem=computation.problem)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, select
 from sqlalchemy.orm import Session, aliased
 
-from services.catalog import removals
+from services.catalog import not_same, removals
 from services.catalog.generations import DROPPED
 from services.catalog.schema import Calibration, Embedding, Face, Generation, now
 
@@ -33,8 +33,8 @@ def faces(session: Session, generation: Generation, *, after: int, limit: int) -
 def remove(session: Session, generation: Generation, face_ids: Sequence[int]) -> int:
     """Remove what only *generation* needs of these faces; those that somebody else is writing to are passed over.
 
-    That is their embeddings by its model; where its round is live no more also the faces, and their chips where the face has no
-    other row that uses them.
+    That is their embeddings by its model; where its round is live no more also the faces, their chips where the face has no
+    other row that uses them, and what was said of it where it has no other row at all.
 
     Returns:
         How many faces were seen to.
@@ -47,8 +47,10 @@ def remove(session: Session, generation: Generation, face_ids: Sequence[int]) ->
     other = aliased(Face)
     used = exists().where(other.public_id == Face.public_id, other.round != Face.round, other.chip_key == Face.chip_key)
     removals.note(session, *session.scalars(_chips(mine).where(~used)))
+    public_ids = session.scalars(select(Face.public_id).where(Face.id.in_(mine))).all()
     session.execute(delete(Embedding).where(Embedding.face_id.in_(mine)))
     session.execute(delete(Face).where(Face.id.in_(mine)))
+    not_same.forget(session, public_ids)
     return len(mine)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from services.catalog import log, removals
+from services.catalog import log, not_same, removals
 from services.catalog.schema import Collection, Embedding, Face, Item, Person, Photo, new_id
 from services.errors import Conflict, NotFound, Rejection
 
@@ -224,7 +224,7 @@ def assign(session: Session, face: Face, person: Person | None, *, by: str = "ha
         raise Conflict(
             "Only box and score were kept of this face. Import its photo again under the person's name to enrol it."
         )
-    if person is not None and not _still_there(session, person):
+    if person is not None and not still_there(session, person):
         raise NotFound("person", person.public_id)
     whole = [row for row in rows_of(session, face) if row.chip_key is not None]
     if not whole:
@@ -233,11 +233,16 @@ def assign(session: Session, face: Face, person: Person | None, *, by: str = "ha
 
 
 def give(session: Session, rows: Sequence[Face], person: Person | None, *, by: str) -> list[log.Change]:
-    """Write whose a face is to its *rows*, which are locked; the caller logs what is returned."""
+    """Write whose faces are to their *rows*, which are locked; the caller logs what is returned.
+
+    What was said against it is forgotten: what is said last counts.
+    """
     for row in rows:
         row.person_id = None if person is None else person.id
         row.assigned_by = None if person is None else by
     session.flush()
+    if person is not None:
+        not_same.belong(session, list({row.public_id for row in rows}), person.id)
     return [log.Change("assign", row.id, row.person_id) for row in rows]
 
 
@@ -258,15 +263,18 @@ def delete_nobodys(session: Session, collection_id: int, found: Sequence[Face]) 
     log.append(session, collection_id, changes)
 
 
-def remove_rows(session: Session, face: Face) -> list[log.Change]:
+def remove_rows(session: Session, face: Face, *, for_good: bool = True) -> list[log.Change]:
     """Delete one row of a face and its embeddings; the caller logs what is returned.
 
-    Its chip is noted for removal unless the face has a row in another round that uses it.
+    Its chip is noted for removal unless the face has a row in another round that uses it. With its last row goes what was said
+    of it, unless another row is about to take its place, so that it is not gone *for_good*.
     """
     drop_chip(session, face)
     session.execute(sql_delete(Embedding).where(Embedding.face_id == face.id))
     session.execute(sql_delete(Face).where(Face.id == face.id))
     session.expunge(face)
+    if for_good:
+        not_same.forget(session, [face.public_id])
     return [] if face.chip_key is None else [log.Change("remove", face.id)]
 
 
@@ -277,7 +285,7 @@ def drop_chip(session: Session, face: Face) -> None:
         removals.note(session, face.chip_key)
 
 
-def _still_there(session: Session, person: Person) -> bool:
+def still_there(session: Session, person: Person) -> bool:
     """Whether a person was not erased; if not, they stay until the transaction ends."""
     locked = select(Person.id).where(Person.id == person.id).with_for_update(read=True)
     return session.scalar(locked) is not None

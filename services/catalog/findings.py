@@ -1,18 +1,27 @@
 """Findings: faces and photos that a rebuild could not simply carry into its generation, and what a person decided of them."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from services.catalog import faces, generations, log
+from services.catalog import faces, generations, log, not_same
 from services.catalog.rebuild_schema import LEFT_OUT, Finding, Rebuild
-from services.catalog.schema import Embedding, Face, Photo
+from services.catalog.schema import Embedding, Face, Generation, Photo
 from services.errors import Conflict, NotFound
 
 MISSING, UNREADABLE, CRASHED = LEFT_OUT
 KEPT, AMBIGUOUS = "kept", "ambiguous"
+
+
+class Undecided(NamedTuple):
+    """Faces that a rebuild has found more than once and that nobody has decided about."""
+
+    rebuild: str
+    """Public id."""
+    faces: int
 
 
 def note(
@@ -88,6 +97,21 @@ def counted(session: Session, rebuild: Rebuild) -> dict[str, int]:
     return dict(rows.all())
 
 
+def undecided(session: Session, collection_id: int) -> Undecided | None:
+    """Those of the last rebuild that has some and whose generation is still there; None where there is none."""
+    waiting = (Finding.kind == AMBIGUOUS, Finding.decided.is_(None), Generation.state != generations.DROPPED)
+    counted = (
+        select(Rebuild.public_id, func.count())
+        .join(Finding, Finding.rebuild_id == Rebuild.id)
+        .join(Generation, Generation.id == Rebuild.generation_id)
+        .where(Rebuild.collection_id == collection_id, *waiting)
+        .group_by(Rebuild.id, Rebuild.public_id)
+        .order_by(Rebuild.id.desc())
+    )
+    found = session.execute(counted).first()
+    return None if found is None else Undecided(*found)
+
+
 def decide(session: Session, rebuild: Rebuild, number: int, candidate: str | None) -> int:
     """Say which of its candidates an ambiguous face is. Returns the collection's new head.
 
@@ -135,9 +159,12 @@ def _takes_over(session: Session, chosen: Face, kept: Face) -> list[log.Change]:
     if chosen.chip_key is None:
         raise Conflict(f"Face {chosen.public_id} is a box by now, without a chip. Choose another.")
     public_id, person_id, assigned_by = kept.public_id, kept.person_id, kept.assigned_by
-    changes = faces.remove_rows(session, kept)
+    changes = faces.remove_rows(session, kept, for_good=False)
+    not_same.renamed(session, chosen.public_id, public_id)
     chosen.public_id, chosen.person_id, chosen.assigned_by = public_id, person_id, assigned_by
     session.flush()
+    if person_id is not None:
+        not_same.belong(session, [public_id], person_id)
     return [*changes, log.Change("assign", chosen.id, person_id)]
 
 

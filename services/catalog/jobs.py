@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
@@ -23,6 +24,8 @@ class Progress:
     state: str
     """``open`` (more may be added), ``queued``, ``running``, ``done``, ``failed`` or ``cancelled``."""
     total: int
+    received: int
+    """How many of them have come in."""
     done: int
     duplicate: int
     cancelled: int
@@ -81,9 +84,13 @@ def by_public_id(session: Session, collection_id: int, public_id: str) -> Job:
     return found
 
 
-def page(session: Session, collection_id: int, *, limit: int, before: int | None = None) -> Sequence[Job]:
-    """Jobs, newest first, at most *limit*, older than job number *before*."""
+def page(
+    session: Session, collection_id: int, *, limit: int, before: int | None = None, kinds: Sequence[str] = ()
+) -> Sequence[Job]:
+    """Jobs (of these *kinds*; none are all), newest first, at most *limit*, older than job number *before*."""
     wanted = select(Job).where(Job.collection_id == collection_id)
+    if kinds:
+        wanted = wanted.where(Job.kind.in_(kinds))
     if before is not None:
         wanted = wanted.where(Job.id < before)
     return session.scalars(wanted.order_by(Job.id.desc()).limit(limit)).all()
@@ -117,6 +124,7 @@ def add_item(
         finished_at=None if state in UNFINISHED else now(),
     )
     session.add(item)
+    job.announced = False
     session.flush()
     return item
 
@@ -159,20 +167,27 @@ def cancel(session: Session, job: Job) -> int:
     return len(ended)
 
 
-def retry(session: Session, job: Job) -> list[int]:
-    """Put rejected and cancelled items that still have their photo back to work. Returns their numbers, to be queued."""
+def retry(session: Session, job: Job, photo: Photo | None = None, **said: Any) -> list[int]:  # noqa: ANN401 - columns
+    """Put rejected and cancelled items that still have their photo back to work. Returns their numbers, to be queued.
+
+    Of *photo* alone, where one is given. *said* is what is known by now, by column: ``person_id``, ``labelled``, ``box``.
+    """
     ended = select(Item.id, Item.photo_id).where(
         Item.job_id == job.id, Item.state.in_(("rejected", "cancelled")), Item.photo_id.is_not(None)
     )
+    if photo is not None:
+        ended = ended.where(Item.photo_id == photo.id)
     rows = session.execute(ended).all()
     ids = [row.id for row in rows]
-    again = {"state": "queued", "reason": None, "detail": None, "finished_at": None, "claim": None}
+    again = {"state": "queued", "reason": None, "detail": None, "finished_at": None, "claim": None, **said}
     session.execute(update(Item).where(Item.id.in_(ids)).values(**again, attempts=0, attempts_alone=0))
     photo_ids = [row.photo_id for row in rows]
     undone = update(Photo).where(Photo.id.in_(photo_ids), Photo.state == "rejected")
     session.execute(undone.values(state="queued", reason=None))
     job.cancelled = False
     session.flush()
+    if ids:  # Written whatever was read: its end may be being announced at this moment.
+        session.execute(update(Job).where(Job.id == job.id).values(announced=False))
     return ids
 
 
@@ -194,6 +209,7 @@ def progress(session: Session, job: Job) -> Progress:
     return Progress(
         state=state,
         total=total,
+        received=sum(counted.values()),
         done=counted.get("done", 0),
         duplicate=counted.get("duplicate", 0),
         cancelled=counted.get("cancelled", 0),
@@ -206,9 +222,15 @@ def progress(session: Session, job: Job) -> Progress:
 
 
 def items(
-    session: Session, job: Job, *, state: str | None = None, limit: int = 100, after: int = 0
+    session: Session,
+    job: Job,
+    *,
+    state: str | None = None,
+    reason: str | None = None,
+    limit: int = 100,
+    after: int = 0,
 ) -> list[tuple[Item, Photo | None, Person | None]]:
-    """Items in the order they were added, after item number *after*."""
+    """Items in the order they were added, after item number *after*; ``queued`` are also those that wait."""
     wanted = (
         select(Item, Photo, Person)
         .outerjoin(Photo, Photo.id == Item.photo_id)
@@ -216,15 +238,20 @@ def items(
         .where(Item.job_id == job.id, Item.id > after)
     )
     if state:
-        wanted = wanted.where(Item.state == state)
+        wanted = wanted.where(Item.state.in_(UNFINISHED if state == "queued" else (state,)))
+    if reason:
+        wanted = wanted.where(Item.reason == reason)
     return list(session.execute(wanted.order_by(Item.id).limit(limit)))
 
 
-def finished_since(session: Session, job: Job, after: tuple[float, int], limit: int) -> list[tuple[Item, Photo | None]]:
+def finished_since(
+    session: Session, job: Job, after: tuple[float, int], limit: int
+) -> list[tuple[Item, Photo | None, Person | None]]:
     """Items by the time they ended, after a (finished_at, id): what an event stream goes on from."""
     wanted = (
-        select(Item, Photo)
+        select(Item, Photo, Person)
         .outerjoin(Photo, Photo.id == Item.photo_id)
+        .outerjoin(Person, Person.id == Item.person_id)
         .where(Item.job_id == job.id, Item.finished_at.is_not(None))
         .where(tuple_(Item.finished_at, Item.id) > after)
     )
@@ -246,6 +273,7 @@ def _computed(computation: Computation) -> Progress:
     return Progress(
         state=computation.state,
         total=0,
+        received=0,
         done=0,
         duplicate=0,
         cancelled=0,

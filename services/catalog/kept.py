@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from services.catalog import generations, models, rebuilds
+from services.catalog import generations, models, rebuilds, webhooks
 from services.catalog.rebuild_schema import Rebuild
 from services.catalog.schema import Collection, Embedding, Face, Generation, Model, now
 from services.errors import Conflict
@@ -64,7 +64,9 @@ def free(session: Session, model: Model) -> Sequence[Kept]:
         made_it = update(Rebuild).where(
             Rebuild.generation_id == held.generation.id, Rebuild.state.not_in(("cancelled", "pruned"))
         )
-        session.execute(made_it.values(state="pruned", finished_at=now()))
+        pruned = made_it.values(state="pruned", finished_at=now()).returning(Rebuild)
+        for rebuild in session.scalars(pruned, execution_options={"populate_existing": True}).all():
+            webhooks.rebuild_moved(session, rebuild)
     return freed
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.catalog.schema import ApiKey, new_id, now
-from services.errors import InvalidRequest, NotFound, Unauthorized
+from services.errors import Conflict, InvalidRequest, NotFound, Unauthorized
 
 SCOPES = ("search", "enrol", "read", "manage", "train", "admin")
 """``admin`` may do everything that the others may."""
@@ -40,6 +40,7 @@ def issue(
 
     Raises:
         InvalidRequest: A scope is unknown, or a given secret has fewer than 32 characters.
+        Conflict: The given secret is or was a key already.
     """
     if unknown := set(scopes) - set(SCOPES):
         raise InvalidRequest(f"There is no scope {min(unknown)}. Scopes are {', '.join(SCOPES)}.")
@@ -47,6 +48,8 @@ def issue(
         raise InvalidRequest(f"A key needs at least one scope of {', '.join(SCOPES)}.")
     if secret is not None and len(secret) < 32:
         raise InvalidRequest("A key must have at least 32 characters.")
+    if secret is not None and session.scalar(select(ApiKey.id).where(ApiKey.sha256 == _hash(secret))) is not None:
+        raise Conflict("There is, or was, a key with this secret already. Choose another.")
     secret = secret or f"colega_{secrets.token_urlsafe(32)}"
     key = ApiKey(
         public_id=new_id("key"),

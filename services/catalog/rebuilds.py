@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from services.catalog import carrying, chunks, findings, generations, jobs
+from services.catalog import carrying, chunks, findings, generations, jobs, webhooks
 from services.catalog.rebuild_schema import Chunk, Rebuild
 from services.catalog.schema import Collection, Generation, Job, Model, new_id, now
 from services.errors import Conflict, NotFound
@@ -84,6 +84,7 @@ def create(
     )
     session.add(made)
     session.flush()
+    webhooks.rebuild_moved(session, made)
     return made
 
 
@@ -296,3 +297,4 @@ def _set(session: Session, rebuild: Rebuild, state: str, *, ended: bool = False)
     elif state != "stopped":
         rebuild.error, rebuild.problem, rebuild.finished_at = None, None, None
     session.flush()
+    webhooks.rebuild_moved(session, rebuild)

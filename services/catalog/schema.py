@@ -31,6 +31,7 @@ NO_EXTERNAL_ID = text("external_id IS NULL")
 
 UNFINISHED = text("state IN ('queued', 'waiting')")
 NOT_COMPUTED = text("state IN ('queued', 'running')")
+UNTOLD = text("NOT announced")
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -140,6 +141,7 @@ class Person(Row):
             postgresql_where=NO_EXTERNAL_ID,
         ),
         Index("people_by_search_name", "collection_id", "search_name"),
+        Index("people_by_creation", "collection_id", "created_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
@@ -247,6 +249,7 @@ class Job(Row):
     """What was asked: photos to take in, whose state follows from its items, or something to compute."""
 
     __tablename__ = "jobs"
+    __table_args__ = (Index("jobs_unannounced", "id", sqlite_where=UNTOLD, postgresql_where=UNTOLD),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
@@ -352,6 +355,8 @@ class Item(Row):
     """Whom the photo is said to show."""
     labelled: Mapped[bool] = mapped_column(default=False)
     """A person was named; without one now, that person was erased meanwhile."""
+    box: Mapped[list[float] | None] = mapped_column(JSON)
+    """Which face is meant, where somebody said so: x, y, w, h in full-resolution pixels."""
     name: Mapped[str] = mapped_column(String(1024))
     state: Mapped[str] = mapped_column(String(16), default="queued")
     """``queued``, or ``waiting`` for another item with the same bytes; ends ``done``, ``duplicate``, ``cancelled``

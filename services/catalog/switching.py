@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.catalog import carrying, generations, models, readiness, rebuilds
+from services.catalog import carrying, generations, models, readiness, rebuilds, webhooks
 from services.catalog.rebuild_schema import Rebuild
 from services.catalog.schema import Collection, Model, Photo, now
 
@@ -32,6 +32,7 @@ def now_if_ready(session: Session, rebuild: Rebuild) -> bool:
     carrying.switch_to(session, generation)
     rebuild.state, rebuild.switched_at = "switched", session.scalar(select(now()))
     session.flush()
+    webhooks.rebuild_moved(session, rebuild)
     return True
 
 

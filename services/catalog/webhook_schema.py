@@ -34,8 +34,10 @@ class Delivery(Row):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        Index("deliveries_by_subject", "webhook_id", "subject", "id"),
-        Index("deliveries_waiting", "next_at", sqlite_where=WAITING, postgresql_where=WAITING),
+        Index("deliveries_waiting", "webhook_id", "subject", "id", sqlite_where=WAITING, postgresql_where=WAITING),
+        Index("deliveries_by_webhook", "webhook_id", "id"),
+        Index("deliveries_by_person", "person_id"),
+        Index("deliveries_finished", "finished_at"),
         {"sqlite_autoincrement": True},
     )
 
@@ -46,12 +48,17 @@ class Delivery(Row):
     kind: Mapped[str] = mapped_column(String(32))
     subject: Mapped[str] = mapped_column(String(128))
     """What it happened to: a job, a rebuild, a camera's person."""
-    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    """Whom it tells of; who is erased takes it along."""
+    body: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What is sent. Where it tells of a person it goes when it was sent or given up."""
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     """``waiting``; ends ``delivered`` or ``given_up``."""
     attempts: Mapped[int] = mapped_column(default=0)
+    claimed_by: Mapped[str | None] = mapped_column(String(128))
+    """Who sends it at this moment, as ``host:pid``."""
     next_at: Mapped[float] = mapped_column(Float, default=now())
-    """Not before."""
+    """Not before; while somebody sends it, when their claim runs out."""
     status: Mapped[int | None]
     """HTTP status of the last attempt; None where nobody answered."""
     error: Mapped[str | None] = mapped_column(String(300))

@@ -99,9 +99,32 @@ def run(
             manifest = own.read() if own is not None else None
         labels = layouts.labels(layout, [entry.path for entry in photos], manifest)
         listed = [entry for entry in listed if entry.path != MANIFEST or labels.layout is not Layout.MANIFEST]
-        outcomes = Outcomes(nouns.Imports(client).open(str(source), faces=faces, expected=len(photos)))
-        outcomes.lines = [Line(entry.path) for entry in listed]
-        _send(client, outcomes, listed, labels, on_progress)
+        return enrol(
+            client, str(source), listed, labels, faces=faces, wait_for_end=wait_for_end, on_progress=on_progress
+        )
+
+
+def enrol(
+    client: Service,
+    source: str,
+    listed: Sequence[Entry],
+    labels: layouts.Labels,
+    *,
+    faces: str = "largest",
+    wait_for_end: bool = True,
+    on_progress: OnProgress = lambda ended, total, rate: None,  # noqa: ARG005
+) -> Outcomes:
+    """Enrol whom the entries of *source* show by *labels*; they are read one after the other.
+
+    Raises:
+        ServiceError, Unreachable: The service refused or is away for long.
+    """
+    expected = sum(entry.refused is None for entry in listed)
+    outcomes = Outcomes(nouns.Imports(client).open(source, faces=faces, expected=expected))
+    outcomes.lines = [
+        Line(entry.path, labels.rows[entry.path].person if entry.path in labels.rows else "") for entry in listed
+    ]
+    _send(client, outcomes, listed, labels, on_progress)
     missing = set(labels.rows) - {entry.path for entry in listed}
     for path in sorted(missing):
         detail = Rejection.UNSAFE_PATH if entries.judged(path) else Rejection.MISSING_FILE

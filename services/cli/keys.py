@@ -1,11 +1,13 @@
 """``keys``."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from services.cli import terminal
-from services.cli.main import Json
+from services.cli.main import Json, existing
 from services.local import offline
 
 
@@ -24,20 +26,39 @@ def create(
     scope: Annotated[list[str], typer.Option(help="search, enrol, read, manage, train or admin; may be repeated.")],
     offline_: Annotated[bool, typer.Option("--offline", help="In the catalog itself, without a gateway.")] = False,
     days: Annotated[float | None, typer.Option(help="Until it expires.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--collection", help="It may touch this one only; may be repeated.", metavar="C")
+    ] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with a key that clients have already; - reads it from standard input.", metavar="FILE"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key. It is shown once."""
+    if offline_ and (only or secret_file):
+        raise typer.BadParameter("--collection and --secret-file need a running service.")
     if offline_:
         secret = offline.create_key(context.obj.environment, name, scope)
         made = {"name": name, "scopes": scope, "secret": secret}
     else:
         with context.obj.client() as client:
-            made = client.keys.create(name, scope, **({} if days is None else {"expires_in_days": days}))
+            given = {"expires_in_days": days, "collections": only or None, "secret": _secret(secret_file)}
+            made = client.keys.create(name, scope, **{k: v for k, v in given.items() if v is not None})
     if as_json:
         terminal.document(made)
     else:
         terminal.say(str(made["secret"]))
         terminal.complain("This key is shown once and kept nowhere.")
+
+
+def _secret(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    text = sys.stdin.read() if str(path) == "-" else existing(path).read_text("utf-8")
+    return text.strip()
 
 
 def list_keys(context: typer.Context, as_json: Json = False) -> None:

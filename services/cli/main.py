@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import ssl
 import sys
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,11 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from services import trust
 from services.cli import terminal
 from services.cli.client import Client
 from services.cli.service import ServiceError, Unreachable
 from services.errors import CannotStart, ColegaError, Unavailable
-from services.settings import ClientSettings, Environment, Home
+from services.settings import ClientSettings, Environment, Home, Telling
 from services.version import __version__
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -55,7 +57,19 @@ class Context:
                 f"No API key: set COLEGA_API_KEY, or start a service here with `colega up` (looked for "
                 f"{self.environment.load(Home).data / 'instance.json'})."
             )
-        return Client(str(url), str(key), collection=collection or self.collection)
+        return Client(str(url), str(key), collection=collection or self.collection, trust=self._trust(str(url), local))
+
+    def _trust(self, url: str, local: dict[str, Any]) -> ssl.SSLContext | None:
+        """Of the service that runs in the data folder its own certificate and no other; else what the settings name."""
+        if local.get("certificate") and url.rstrip("/") == local.get("url"):
+            try:
+                return trust.only(Path(local["certificate"]))
+            except (OSError, ValueError) as error:
+                raise Unreachable(
+                    f"The certificate {local['certificate']} of the service cannot be read: {error}."
+                ) from None
+        ca_file = self.environment.load(Telling).ca_file
+        return None if ca_file is None else trust.trusting(ca_file)
 
     def _local(self) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
@@ -96,6 +110,7 @@ def register() -> None:
         evaluating,
         jobs,
         keys,
+        live,
         models,
         people,
         rebuilding,
@@ -103,9 +118,25 @@ def register() -> None:
         serving,
         status,
         training,
+        webhooks,
     )
 
-    for group in (serving, searching, people, jobs, training, evaluating, models, rebuilding, status, checking, keys):
+    groups = (
+        serving,
+        searching,
+        live,
+        people,
+        jobs,
+        training,
+        evaluating,
+        models,
+        rebuilding,
+        status,
+        checking,
+        keys,
+        webhooks,
+    )
+    for group in groups:
         group.register(colega)
 
 

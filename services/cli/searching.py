@@ -103,8 +103,8 @@ def verify(
 
 def _compare(client: Client, a: Path, b: str, **how: Any) -> Document:  # noqa: ANN401 - query fields
     if b.startswith("person:"):
-        return client.verify(a, person_id=one_named(client, b.removeprefix("person:"))["id"], **how)
-    return client.verify(a, existing(Path(b)), **how)
+        return {**client.verify(a, person_id=one_named(client, b.removeprefix("person:"))["id"], **how)}
+    return {**client.verify(a, existing(Path(b)), **how)}
 
 
 def _show(photo: Path, answer: Document) -> None:

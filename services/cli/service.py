@@ -1,5 +1,6 @@
 """Requests to the service: one connection pool, patience where it is asked for, refusals as errors."""
 
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -35,14 +36,31 @@ class Unreachable(Unavailable):
 
 
 class Service:
-    """The service at *url*, with *key*, about *collection*. Safe to share between threads."""
+    """The service at *url*, with *key*, about *collection*. Safe to share between threads.
 
-    def __init__(self, url: str, key: str, *, collection: str = "default", timeout_s: float = 120.0) -> None:
+    *trust*: the certificates to believe over HTTPS, where they are not the system's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        collection: str = "default",
+        timeout_s: float = 120.0,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         self.collection = collection
         limits = httpx.Limits(max_connections=16, max_keepalive_connections=16)
         headers = {"Authorization": f"Bearer {key}"}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, limits=limits)
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=timeout_s,
+            limits=limits,
+            verify=True if trust is None else trust,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -89,9 +107,7 @@ class Service:
                     )
             except httpx.TransportError as error:
                 if last:
-                    raise Unreachable(
-                        f"The service at {self.url} cannot be reached. Start it with `colega up`, or set COLEGA_URL."
-                    ) from error
+                    raise _unreachable(self.url, error) from error
                 time.sleep(min(0.5 * 2**attempt, _LONGEST_WAIT_S))
                 continue
             if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and not last:
@@ -109,6 +125,16 @@ class Service:
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+
+def _unreachable(url: str, error: Exception) -> Unreachable:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        why = str(error).partition("failed: ")[2].partition(" (")[0]
+        return Unreachable(
+            f"The certificate of the service at {url} is not trusted ({why}). Where it is right nevertheless, name it or its "
+            "authority's in COLEGA_CA_FILE."
+        )
+    return Unreachable(f"The service at {url} cannot be reached. Start it with `colega up`, or set COLEGA_URL.")
 
 
 def _read(answer: httpx.Response) -> Document:

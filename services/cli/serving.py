@@ -1,16 +1,17 @@
 """``up``, ``import`` and ``migrate``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from services.cli import importing, terminal
+from services.cli import compreface, importing, terminal
 from services.cli.main import Collection, Context, Exit, Json, existing
 from services.local import offline
 from services.local import up as local_up
+from services.local.door import LOOPBACK, Wanted
 from services.settings import Home
-from services.sources.layouts import Layout
+from services.sources.layouts import Labels, Layout
 
 
 def register(app: typer.Typer) -> None:
@@ -24,23 +25,49 @@ def up(
     context: typer.Context,
     data: Annotated[Path | None, typer.Option(help="Folder of this machine's own files.", metavar="DIR")] = None,
     port: Annotated[int | None, typer.Option(help="Of the service; else 8000 or the next that is free.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on: 0.0.0.0 for all of this machine's.", metavar="ADDRESS")
+    ] = LOOPBACK,
+    tls: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Serve HTTPS with this certificate and key (PEM).", metavar="CERT KEY"),
+    ] = None,
+    self_signed: Annotated[
+        bool, typer.Option("--self-signed", help="Serve HTTPS with a certificate made here, in DIR/tls.")
+    ] = False,
     photos: Annotated[str | None, typer.Option(help="A directory of people to import.", metavar="DIR")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that compute; else one a core.", min=1)] = None,
 ) -> None:
     """Start the whole service on this machine and serve until Ctrl-C."""
     home: Context = context.obj
+    if tls is not None and self_signed:
+        raise typer.BadParameter("Give --tls or --self-signed, not both.")
     folder = data or home.environment.load(Home).data
-    raise typer.Exit(local_up.run(folder, port, existing(Path(photos)) if photos else None, workers))
+    wanted = Wanted(port, host, tls, self_signed)
+    raise typer.Exit(local_up.run(folder, wanted, existing(Path(photos)) if photos else None, workers))
 
 
 def import_photos(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="PATH", help="A directory, zip, tar or CSV manifest.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="A directory, zip, tar or CSV manifest; with --from a dump or an address, too."
+        ),
+    ],
     layout: Annotated[Layout, typer.Option(help="How the source says whom its photos show.")] = Layout.AUTO,
     faces: Annotated[
         str, typer.Option(help="Of a photo with several faces: largest, all (the rest for review) or reject.")
     ] = "largest",
     report: Annotated[Path | None, typer.Option(help="Write a CSV with one line a file.", metavar="FILE.csv")] = None,
+    from_: Annotated[
+        Literal["compreface"] | None,
+        typer.Option("--from", help="PATH is CompreFace's: a pg_dump of its database, or http://HOST:PORT."),
+    ] = None,
+    compreface_key: Annotated[
+        str | None,
+        typer.Option(envvar="COMPREFACE_KEY", help="API key of CompreFace's recognition service.", metavar="KEY"),
+    ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when all is sent.")] = False,
     collection: Collection = "default",
     as_json: Json = False,
@@ -60,9 +87,22 @@ def import_photos(
             told = f"{rate:.0f}/s" if rate else ""
             bar.update(task, completed=ended, total=total, rate=told)
 
-        outcomes = importing.run(
-            client, existing(source), layout=layout, faces=faces, wait_for_end=not no_wait, on_progress=on_progress
-        )
+        if from_ is not None:
+            with compreface.opened(source, compreface_key) as found:
+                labels = Labels(Layout.MANIFEST, found.shown)
+                outcomes = importing.enrol(
+                    client, f"CompreFace: {source}", found.listed, labels, faces=faces, wait_for_end=not no_wait,
+                    on_progress=on_progress,
+                )  # fmt: skip
+        else:
+            outcomes = importing.run(
+                client,
+                existing(Path(source)),
+                layout=layout,
+                faces=faces,
+                wait_for_end=not no_wait,
+                on_progress=on_progress,
+            )
     if report is not None:
         importing.write_report(outcomes, report)
     summary = outcomes.summary()

@@ -53,6 +53,8 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     if isinstance(found["queues"], dict) and "error" not in found["queues"]:
         waiting = {queue: depth for queue, depth in found["queues"].items() if depth}
         terminal.say("queues: " + (", ".join(f"{queue} {depth}" for queue, depth in waiting.items()) or "empty"))
+    for line in _webhooks(found.get("webhooks")):
+        terminal.say(line)
     terminal.say(f"disk: {found['disk']['free_mb']:,} MB free of {found['disk']['total_mb']:,}")
     raise typer.Exit(Exit.OK if well else Exit.UNREACHABLE)
 
@@ -115,6 +117,16 @@ def _check(gallery: Document) -> list[str]:
     left = ", ".join(f"{count:,} {kind}" for kind, count in told["remaining"].items())
     about = f"{gallery['name']}: checked {told['finished_at'][:10]}: {left}"
     return [f"{about} (colega check --repair --collection {gallery['name']})"]
+
+
+def _webhooks(told: Document | None) -> list[str]:
+    """What webhooks are still to be told, where there is anything."""
+    if told is None or not (told["waiting"] or told["given_up"]):
+        return []
+    words = (
+        f"{told['waiting']:,} deliveries wait, {told['failing']:,} of them failed before; {told['given_up']:,} given up"
+    )
+    return [f"webhooks: {words} (colega webhooks list)"]
 
 
 def _replica(replica: Document) -> str:

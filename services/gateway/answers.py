@@ -83,6 +83,7 @@ class JobOut(BaseModel):
     state: str = Field(description="open, queued, running, done, failed or cancelled")
     source: str
     total: int
+    received: int = Field(description="How many photos of an import have come in; `total` are expected.")
     done: int
     duplicate: int
     cancelled: int
@@ -97,13 +98,6 @@ class JobOut(BaseModel):
     finished_at: str | None
 
 
-class WholeJobOut(JobOut):
-    """A job with what a computation was asked and has given."""
-
-    parameters: dict[str, Any] | None
-    result: dict[str, Any] | None
-
-
 class ItemOut(BaseModel):
     """One photo of a job."""
 
@@ -113,6 +107,7 @@ class ItemOut(BaseModel):
     reason: str | None
     detail: str | None
     photo_id: str | None
+    has_thumbnail: bool
     faces: int | None
     sequence: int | None
 
@@ -234,6 +229,7 @@ def job_out(job: Job, progress: Progress) -> dict[str, Any]:
         "state": progress.state,
         "source": job.source,
         "total": progress.total,
+        "received": progress.received,
         "done": progress.done,
         "duplicate": progress.duplicate,
         "cancelled": progress.cancelled,
@@ -249,16 +245,6 @@ def job_out(job: Job, progress: Progress) -> dict[str, Any]:
     }
 
 
-def whole_job_out(job: Job, progress: Progress) -> dict[str, Any]:
-    """See :class:`WholeJobOut`."""
-    computation = progress.computation
-    return {
-        **job_out(job, progress),
-        "parameters": None if computation is None else computation.parameters,
-        "result": None if computation is None else computation.result,
-    }
-
-
 def item_out(item: Item, photo: Photo | None, person: Person | None) -> dict[str, Any]:
     """See :class:`ItemOut`. An item that waits for its bytes is still queued to whoever asks."""
     return {
@@ -268,6 +254,7 @@ def item_out(item: Item, photo: Photo | None, person: Person | None) -> dict[str
         "reason": item.reason,
         "detail": item.detail,
         "photo_id": None if photo is None else photo.public_id,
+        "has_thumbnail": photo is not None and photo.thumbnail_key is not None,
         "faces": item.faces,
         "sequence": item.sequence,
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flask import Response, g, request
 from flask_openapi import Info, OpenAPI
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from services.broker.app import celery_app
 from services.broker.requests import Asking, Waking
@@ -19,6 +20,8 @@ from services.gateway import (
     clusters,
     collections,
     computing,
+    doors,
+    doubtful,
     events,
     faces,
     health,
@@ -26,18 +29,25 @@ from services.gateway import (
     imports,
     jobs,
     keyring,
+    live,
+    merges,
     metrics,
     models,
+    naming,
     openapi,
     people,
     photos,
     problems,
     rebuilds,
+    rejections,
+    represent,
     search,
     status,
     uploads,
     verify,
+    webhooks,
 )
+from services.gateway.compreface import compreface
 from services.gateway.console import console
 from services.gateway.doors import Gateway
 from services.logs import configure, logger
@@ -51,16 +61,22 @@ from services.settings import (
     Home,
     Limits,
     PhotoStoreSettings,
+    Telling,
 )
 from services.version import __version__
 
 RESOURCES = (
     search.resource,
     verify.resource,
+    represent.resource,
     people.resource,
+    merges.resource,
     photos.resource,
     faces.resource,
+    naming.resource,
+    rejections.resource,
     clusters.resource,
+    doubtful.resource,
     imports.resource,
     jobs.resource,
     events.resource,
@@ -71,6 +87,8 @@ RESOURCES = (
     calibrations.resource,
     checks.resource,
     keyring.resource,
+    webhooks.resource,
+    live.resource,
     status.resource,
 )
 
@@ -80,7 +98,10 @@ def create_app(gateway: Gateway) -> OpenAPI:
     app = OpenAPI(
         __name__,
         info=Info(title="colega", version=__version__, description="Which colleague is this?"),
-        security_schemes={"key": {"type": "http", "scheme": "bearer"}},
+        security_schemes={
+            "key": {"type": "http", "scheme": "bearer"},
+            "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        },
         validation_error_callback=problems.invalid,
         validation_error_model=openapi.Problem,
         doc_prefix="/docs",
@@ -88,6 +109,9 @@ def create_app(gateway: Gateway) -> OpenAPI:
         static_folder=None,
     )
     app.request_class = uploads.UploadRequest
+    if proxies := gateway.settings.trusted_proxies:
+        believed = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
+        app.wsgi_app = believed  # type: ignore[method-assign]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["colega"] = gateway
     app.before_request(_number_request)
@@ -100,6 +124,7 @@ def create_app(gateway: Gateway) -> OpenAPI:
     problems.register(app)
     for resource in RESOURCES:
         app.register_api(resource)
+    compreface.register(app)
     health.register(app)
     metrics.register(app)
     openapi.register(app)
@@ -131,6 +156,7 @@ def of_process() -> OpenAPI:
         settings=settings,
         data=home.data,
         spool=uploads.make_spool(home.data),
+        webhook_private=environment.load(Telling).webhook_private,
     )
     if settings.bootstrap_key_file is not None:
         _take_bootstrap_key(gateway, settings.bootstrap_key_file)
@@ -159,6 +185,8 @@ def _number_request() -> None:
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
+    if request.is_secure and (hsts_s := doors.gateway().settings.hsts_s):
+        response.headers["Strict-Transport-Security"] = f"max-age={hsts_s}"
     response.headers.setdefault("Cache-Control", "no-store")
     metrics.count(response)
     return response

@@ -1,22 +1,25 @@
 """Keys: every request but health, metrics of the process and the docs shows one, checked before its body is read.
 
-A program shows it in a header. A browser has shown it once, and sends the cookie of its session from then on; what it
-changes bears a token besides, which no other site's page can know.
+A program shows it in a header: ``Authorization``, or ``x-api-key`` where it speaks CompreFace's API. A browser has shown it
+once, and sends the cookie of its session from then on; what it changes bears a token besides, which no other site's page can
+know.
 """
 
 import hashlib
 import hmac
 import time
+from contextlib import suppress
 
 from flask import g, request
 
 from services.catalog import keys, sessions
 from services.catalog.schema import ApiKey
-from services.errors import Forbidden, NotFound, Unauthorized
+from services.errors import ColegaError, Forbidden, NotFound, Unauthorized
 from services.gateway.doors import SCOPES, gateway, key
 
 PUBLIC = {"live", "ready", "openapi.doc_url", "openapi.openapi", "openapi_document", "problem_page", "asset"}
 _DOCS = ("openapi.", "swagger.")
+_FACADE = "compreface."
 
 COOKIE = "colega_session"
 TOKEN_HEADER, TOKEN_FIELD = "X-CSRF-Token", "csrf_token"
@@ -35,12 +38,23 @@ def check() -> None:
     endpoint = request.endpoint
     if endpoint is None or endpoint in PUBLIC or endpoint.startswith(_DOCS):
         return
+    if endpoint.startswith(_FACADE):  # The key says which collection: services.gateway.compreface.facade.
+        g.key = _of_secret(request.headers.get("x-api-key", ""))
+        _require(g.key, SCOPES.get(endpoint, "admin"))
+        return
     shown = _of_cookie() if COOKIE in request.cookies and "Authorization" not in request.headers else _of_header()
+    g.key = shown  # What follows may refuse; the page that says so is for this key, too.
     _require(shown, SCOPES.get(endpoint, "admin"))
     wanted = request.args.get("collection", "default")
     if shown.collections is not None and wanted not in shown.collections:
         raise NotFound("collection", wanted)
-    g.key = shown
+
+
+def recognise() -> None:
+    """Know whose browser it is where nothing is asked of anybody, such as at an address that there is not."""
+    if COOKIE in request.cookies and "key" not in g:
+        with suppress(ColegaError), gateway().catalog.reading() as session:
+            g.session, g.key = sessions.check(session, request.cookies[COOKIE])
 
 
 def token_of(cookie: str) -> str:
@@ -66,6 +80,10 @@ def _of_header() -> ApiKey:
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not secret.strip():
         raise Unauthorized("Send the header Authorization: Bearer KEY. `colega keys create` makes keys.")
+    return _of_secret(secret)
+
+
+def _of_secret(secret: str) -> ApiKey:
     with gateway().catalog.reading() as session:
         shown = keys.check(session, secret.strip())
     if keys.is_stale(shown):
@@ -88,6 +106,7 @@ def _of_cookie() -> ApiKey:
         with gateway().catalog.transaction() as session:
             sessions.touch(session, signed_in.session)
             keys.touch(session, signed_in.key)
+    g.session = signed_in.session
     return signed_in.key
 
 

@@ -19,6 +19,8 @@ from services.catalog import calibrations, collections, models
 from services.catalog.engine import Catalog
 from services.catalog.schema import ApiKey, Collection, Model
 from services.errors import NotFound
+from services.gateway.attempts import Attempts
+from services.gateway.rates import Rate
 from services.photos.store import PhotoStore
 from services.settings import GatewaySettings, Limits
 
@@ -28,9 +30,13 @@ SCOPES: dict[str, str] = {}
 IN_MEMORY: set[str] = set()
 """Endpoints whose photos are looked at and forgotten: they are never written to a file."""
 
+PHOTOS_AT_ONCE: dict[str, float] = {"verify.compare": 2}
+"""How many photos' bytes the request of such an endpoint may have, where it is not one."""
+
 _SCHEMAS: dict[type[BaseModel], dict[str, Any]] = {}
 
 _MOST_JOINS = 4
+_MATCHES_PER_S, _MATCHES_AT_ONCE = 20.0, 200
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -99,11 +105,17 @@ class Gateway:
     settings: GatewaySettings
     data: Path
     spool: Path
+    webhook_private: bool = True
+    """Whether webhooks may go to private addresses."""
     known: Known = field(default_factory=Known)
+    attempts: Attempts = field(default_factory=Attempts)
+    """To sign in to the console."""
     searches: BoundedSemaphore = field(init=False)
     streams: BoundedSemaphore = field(init=False)
     joins: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(_MOST_JOINS))
     """Places for questions about who looks alike."""
+    matches: Rate = field(default_factory=lambda: Rate(_MATCHES_PER_S, _MATCHES_AT_ONCE))
+    """How many live matches are taken."""
 
     def __post_init__(self) -> None:
         self.searches = BoundedSemaphore(self.limits.max_searches)

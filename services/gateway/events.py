@@ -4,17 +4,19 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from flask import Response, request, stream_with_context
 from flask.typing import ResponseReturnValue
+from pydantic import Field
 from sqlalchemy.orm import Session
 
-from services.catalog import jobs, rebuilds
+from services.catalog import jobs, outcomes, rebuilds
 from services.catalog.schema import Job
 from services.errors import InvalidRequest, TooManyRequests, Unavailable
 from services.gateway import answers
 from services.gateway.doors import Gateway, InCollection, Resource, collection_of, gateway
+from services.gateway.job_answers import whole_job_out
 from services.gateway.jobs import JobPath
 from services.gateway.rebuild_answers import is_settled, rebuild_out, whole_rebuild_out
 from services.gateway.rebuilds import RebuildPath
@@ -44,12 +46,24 @@ class Look(NamedTuple):
     """There is more by now: look again at once."""
 
 
+class Following(InCollection):
+    """From where on."""
+
+    after: Literal["beginning", "now"] = Field(
+        default="beginning",
+        description="Where nothing is said by `Last-Event-ID`: `now` leaves out what has ended before.",
+    )
+
+
 @resource.door("get", "/jobs/<job_id>/events", "read")
-def follow(path: JobPath, query: InCollection) -> ResponseReturnValue:
+def follow(path: JobPath, query: Following) -> ResponseReturnValue:
     """`progress`, `item` and `end` events; goes on after `Last-Event-ID`. Ends after some minutes: connect again."""
+    last = request.headers.get(_LAST)
     with gateway().catalog.reading() as session:
         job = jobs.by_public_id(session, collection_of(session, query.collection).id, path.job_id)
-    return _streamed(_OfJob(job, _place(request.headers.get(_LAST))))
+        from_now = query.after == "now" and not last
+        place = outcomes.last_finished(session, job) if from_now else _place(last)
+    return _streamed(_OfJob(job, place))
 
 
 @resource.door("get", "/rebuilds/<rebuild_id>/events", "read")
@@ -73,13 +87,13 @@ class _OfJob:
     told: Any = None
 
     def __call__(self, session: Session) -> Look:
-        self.job = job = session.merge(self.job, load=True)
+        self.job = job = session.get_one(Job, self.job.id)
         rows = jobs.finished_since(session, job, self.after, _BATCH)
         progress = jobs.progress(session, job)
         events = []
-        for item, photo in rows:
+        for item, photo, person in rows:
             self.after = (item.finished_at or 0.0, item.id)
-            events.append(Event("item", answers.item_out(item, photo, None), self._id))
+            events.append(Event("item", answers.item_out(item, photo, person), self._id))
         told = answers.job_out(job, progress)
         if told != self.told:
             events.append(Event("progress", told, self._id))
@@ -87,7 +101,7 @@ class _OfJob:
         more = len(rows) == _BATCH
         ended = progress.state in jobs.ENDS and not more
         if ended:
-            events.append(Event("end", answers.whole_job_out(job, progress), self._id))
+            events.append(Event("end", whole_job_out(session, job, progress), self._id))
         return Look(events, ended, more)
 
     @property

@@ -16,6 +16,8 @@ CREATING = {
     "people.create",
     "people.add_photos",
     "collections.create",
+    "compreface.add_example",
+    "compreface.add_subject",
     "models.add",
     "models.quantize",
     "computing.train",
@@ -23,6 +25,10 @@ CREATING = {
     "computing.calibrate",
     "keyring.create",
     "rebuilds.create",
+    "naming.assign_all",
+    "webhooks.create",
+    "webhooks.test",
+    "live.match",
 }
 _LONGEST = 255
 

@@ -26,6 +26,13 @@ class KeyIn(Taken):
     scopes: list[str] = Field(min_length=1, max_length=10, description="Of search, enrol, read, manage, train, admin.")
     collections: list[str] | None = Field(default=None, max_length=100, description="Null: all.")
     expires_in_days: float | None = Field(default=None, gt=0, le=36_500)
+    secret: str | None = Field(
+        default=None,
+        min_length=32,
+        max_length=128,
+        pattern=r"^[\x21-\x7e]+$",
+        description="A key that clients have already, such as CompreFace's; one is made where none is given.",
+    )
 
 
 class KeyOut(BaseModel):
@@ -61,7 +68,12 @@ def create(body: KeyIn) -> ResponseReturnValue:
     """Make a key. Its secret is in this answer and nowhere else."""
     with gateway().catalog.transaction() as session:
         key, secret = keys.issue(
-            session, body.name, body.scopes, collections=body.collections, expires_in_days=body.expires_in_days
+            session,
+            body.name,
+            body.scopes,
+            collections=body.collections,
+            expires_in_days=body.expires_in_days,
+            secret=body.secret,
         )
         session.refresh(key)
     return {**_told(key), "secret": secret}, 201

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from services.catalog import checks, held, jobs, processes
+from services.catalog import checks, deliveries, held, jobs, processes
 from services.catalog.schema import Process
 from services.errors import ColegaError
 from services.gateway.doors import SCOPES, Gateway
@@ -54,12 +54,20 @@ class _State:
         problems = GaugeMetricFamily(
             "colega_check_problems", "What the last check of each collection has left, added up.", labels=["kind"]
         )
+        told = GaugeMetricFamily(
+            "colega_webhook_deliveries",
+            "What webhooks are still to be told, of that what failed before, and what was given up in seven days.",
+            labels=["state"],
+        )
         found: Sequence[Process] = ()
         try:
             with self._mine.catalog.reading() as session:
                 found, reasons = processes.running(session), jobs.rejected_by_reason(session)
                 states = Counted(each.state for each in held.every(session).values())
                 checked = checks.latest(session)
+                counted = deliveries.counts(session).values()
+            for state in ("waiting", "failing", "given_up"):
+                told.add_metric([state], sum(getattr(one, state) for one in counted))
             for kind in checks.PROBLEMS:
                 left = [(done.result or {}).get("remaining", {}) for _, done in checked.values()]
                 problems.add_metric([kind], sum(each.get(kind, 0) for each in left))
@@ -72,7 +80,7 @@ class _State:
                 rejected.add_metric([reason], count)
         except ColegaError:
             pass
-        yield from (depths, running, rejected, generations, problems, *_replicas(found))
+        yield from (depths, running, rejected, generations, problems, told, *_replicas(found))
 
 
 def _replicas(found: Sequence[Process]) -> Iterator[Metric]:

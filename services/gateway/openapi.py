@@ -10,8 +10,13 @@ from pydantic import BaseModel
 
 from services import errors
 from services.errors import NotFound
+from services.gateway.compreface.failures import Failure
 
 _PROBLEM = "application/problem+json"
+_PROBLEMS = ("401", "403", "404", "409", "413", "415", "422", "503")
+_FACADE = "/api/v1/"
+_IDS = {"type": "array", "items": {"type": "string"}}
+_FAILURES = ("400", "403", "404", "413", "503")
 _PHOTO_FORMS = {"/v1/people", "/v1/people/{person_id}/photos", "/v1/verify"}
 
 
@@ -40,12 +45,20 @@ def document() -> ResponseReturnValue:
 def corrected(spec: dict[str, Any]) -> dict[str, Any]:
     """flask-openapi's document with our error answers: an object of problem+json, not an array of JSON."""
     answer = {"description": "A problem", "content": {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    spec["components"]["schemas"]["Failure"] = Failure.model_json_schema()
+    failure = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}}
     for path, operations in spec["paths"].items():
+        is_facade = path.startswith(_FACADE)
         for method, operation in operations.items():
             responses = operation["responses"]
-            for status in ("401", "403", "404", "409", "413", "415", "422", "503"):
-                responses[status] = answer
-            if method == "post" and path in _PHOTO_FORMS:
+            if is_facade:
+                responses.pop("422", None)
+                responses |= {status: {"description": "A failure", **failure} for status in _FAILURES}
+            else:
+                responses |= dict.fromkeys(_PROBLEMS, answer)
+            if path == _FACADE + "recognition/faces/delete":
+                operation["requestBody"] = {"content": {"application/json": {"schema": _IDS}}}
+            if method == "post" and (path in _PHOTO_FORMS or is_facade):
                 operation.setdefault(
                     "requestBody", {"content": {"multipart/form-data": {"schema": {"type": "object"}}}}
                 )

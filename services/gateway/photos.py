@@ -8,7 +8,7 @@ from flask_openapi import FileStorage
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from services.catalog import jobs, people, photos
-from services.catalog.schema import Job
+from services.catalog.schema import Job, Photo
 from services.errors import BrokerUnavailable, InvalidRequest, NotFound
 from services.formats import MEDIA_TYPES
 from services.gateway import answers, uploads
@@ -99,6 +99,11 @@ def raw(path: PhotoPath, query: InCollection) -> ResponseReturnValue:
     """The original file, EXIF included, as an attachment."""
     with gateway().catalog.reading() as session:
         photo = photos.by_public_id(session, collection_of(session, query.collection).id, path.photo_id)
+    return raw_of(photo)
+
+
+def raw_of(photo: Photo) -> Response:
+    """The original file of a photo."""
     size_bytes = gateway().store.size(photo.object_key)
     response = Response(gateway().store.stream(photo.object_key), mimetype=MEDIA_TYPES.get(photo.format))
     response.headers["Content-Length"] = str(size_bytes)

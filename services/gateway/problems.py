@@ -1,5 +1,7 @@
 """Problems: the only place where an error becomes HTTP. RFC 9457."""
 
+from typing import NoReturn
+
 from flask import Flask, Response, g, jsonify, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
@@ -18,7 +20,7 @@ def register(app: Flask) -> None:
     """Answer every error of *app* as a problem."""
     app.register_error_handler(ColegaError, of_error)
     app.register_error_handler(HTTPException, of_http)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(Exception, unforeseen)
 
 
 def of_error(error: ColegaError) -> Response:
@@ -31,17 +33,19 @@ def of_error(error: ColegaError) -> Response:
     return response
 
 
-def invalid(error: ValidationError) -> Response:
-    """A request that pydantic refused: the first thing that is wrong, without repeating what was sent."""
+def invalid(error: ValidationError) -> NoReturn:
+    """Refuse a request that pydantic refused: the first thing that is wrong, without repeating what was sent.
+
+    Raises:
+        InvalidRequest: Always.
+    """
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
-    return of_error(InvalidRequest(f"{where}: {first['msg']}."))
+    raise InvalidRequest(f"{where}: {first['msg']}.") from None
 
 
 def of_http(error: HTTPException) -> Response:
     """What Flask itself refuses."""
-    if error.response is not None:
-        return error.response  # type: ignore[return-value] # Made by `invalid`.
     if error.code == 413:
         limit = (request.max_content_length or 0) // 2**20
         detail = f"The request is larger than the {limit} MB that are taken here. Send less, or scale photos down."
@@ -50,7 +54,8 @@ def of_http(error: HTTPException) -> Response:
     return _problem(kind, title, error.code or 500, error.description or title)
 
 
-def _unforeseen(error: Exception) -> Response:
+def unforeseen(error: Exception) -> Response:
+    """A fault of ours: the caller is told no more than its number in the log."""
     logger(request=g.get("request_id")).error("request.failed", path=request.path, exc_info=error)
     return _problem(
         ColegaError.type, ColegaError.title, 500, "This is a fault of colega's; the log has it under this request's id."

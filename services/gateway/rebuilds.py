@@ -40,11 +40,14 @@ class RebuildIn(Taken):
     skip_missing: bool = Field(default=False, description="Go on without faces whose chip and photo are both missing.")
     min_rank1: Share | None = Field(default=None, description="Policy: the least rank-1 on labelled faces.")
     max_loss: Share | None = Field(default=None, description="Policy: the most that rank-1 or TMR may fall; else 0.01.")
+    accept_licence: bool = Field(
+        default=False, description="The model's licence, which is not plainly permissive, was read and is accepted."
+    )
     collection: str | None = Field(default=None, max_length=64, description="As in the query, which it goes before.")
 
     def parameters(self) -> dict[str, Any]:
         """How it is to be rebuilt, whatever to."""
-        return self.model_dump(exclude={"model", "detector", "collection"})
+        return self.model_dump(exclude={"model", "detector", "accept_licence", "collection"})
 
 
 class RebuildPath(BaseModel):
@@ -90,8 +93,9 @@ def create(query: InCollection, body: RebuildIn) -> ResponseReturnValue:
         raise InvalidRequest("model: name the model to rebuild to, or the detector.")
     with gateway().catalog.transaction() as session:
         collection = collection_of(session, body.collection or query.collection)
-        model = _embedder_of(session, collection) if body.model is None else _embedder(session, body.model)
-        detector_id = collection.detector_id if body.detector is None else _detector(session, body.detector)
+        accepts = body.accept_licence
+        model = _embedder_of(session, collection) if body.model is None else _embedder(session, body.model, accepts)
+        detector_id = collection.detector_id if body.detector is None else _detector(session, body.detector, accepts)
         if body.source == "chips" and detector_id != collection.detector_id:
             raise InvalidRequest("source: another detector finds other chips. Ask for auto or raw.")
         made = rebuilds.create(session, collection, model, detector_id, body.parameters(), by=key().name)
@@ -240,20 +244,20 @@ def _embedder_of(session: Session, collection: Collection) -> Model:
     return models.by_id(session, collection.model_id)
 
 
-def _embedder(session: Session, name: str) -> Model:
-    """An embedder that may be used.
+def _embedder(session: Session, name: str, accepts: bool) -> Model:
+    """An embedder that may be used, its licence accepted now where *accepts* says so.
 
     Raises:
         NotFound, Conflict, LicenceNotAccepted: There is none of that name, or it may not be.
     """
     model = models.by_public_id(session, name)
     models.require_tried(model)
-    models.require_licence(model)
+    _require_licence(session, model, accepts)
     return model
 
 
-def _detector(session: Session, name: str) -> int | None:
-    """The number of a detector that may be used; None is the built-in one.
+def _detector(session: Session, name: str, accepts: bool) -> int | None:
+    """The number of a detector that may be used, as :func:`_embedder`; None is the built-in one.
 
     Raises:
         NotFound, Conflict, LicenceNotAccepted: There is none of that name, or it may not be.
@@ -263,5 +267,11 @@ def _detector(session: Session, name: str) -> int | None:
     model = models.by_public_id(session, name)
     if model.kind != models.DETECTOR or model.state not in models.USABLE:
         raise Conflict(f"Model {model.name} is a {model.state} {model.kind}; this needs a detector that was tried.")
-    models.require_licence(model)
+    _require_licence(session, model, accepts)
     return model.id
+
+
+def _require_licence(session: Session, model: Model, accepts: bool) -> None:
+    if accepts:
+        models.accept_licence(session, model, by=key().name)
+    models.require_licence(model)

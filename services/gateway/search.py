@@ -22,8 +22,9 @@ from services.calibrated import Calibrated
 from services.catalog import faces, models, rebuilds
 from services.catalog.schema import Collection, Model
 from services.errors import Conflict, InvalidRequest, TooManyRequests
-from services.gateway import matches, problems, uploads
+from services.gateway import matches, problems, rejected, uploads
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
+from services.gateway.rejected import Rejected
 
 MORE_THAN_ASKED = 5
 """Persons asked for beyond *k*: some may be gone by the time the catalog is asked."""
@@ -46,13 +47,24 @@ class SearchQuery(InCollection):
         default=None, gt=0, lt=1, description="Accept at this false-positive identification rate."
     )
     after: int | None = Field(default=None, ge=0, lt=2**63, description="Reflect the log up to this sequence number.")
-    mode: Literal["balanced", "thorough"] = "balanced"
+    mode: Literal["balanced", "thorough", "frame"] = Field(
+        default="balanced",
+        description="How hard to look: `thorough` also finds small faces of large groups, in several times the time; `frame` is for "
+        "one of many frames of a camera: a single look, upright, at faces from five percent of the long side.",
+    )
     rerank: bool = Field(
         default=False,
         description="Order the nearest k + 5 persons by the probability that the model's Siamese head gives, accepted ones "
         "first, before k are listed. Similarity decides what is accepted, as ever.",
     )
     unique: bool = Field(default=True, description="Name one person at most once in a photo.")
+    preview: int | None = Field(
+        default=None,
+        ge=64,
+        le=2048,
+        description="Also answer with the photo as it was looked at, upright, as a JPEG with at most so many pixels a side: for "
+        "programs that cannot show what they have sent, such as browsers a HEIC.",
+    )
     where: list[str] = Field(
         default_factory=list,
         max_length=_MOST_FILTERS,
@@ -82,6 +94,11 @@ class SearchOut(BaseModel):
     threshold: float
     decided_by: thresholds.By = Field(description="Who gave the threshold: the request, the calibration or the model.")
     took_ms: dict[str, float]
+    width: int | None = Field(
+        description="Of the photo, upright, in the pixels that the boxes are in. Null of a kept face."
+    )
+    height: int | None
+    preview: str | None = Field(description="The photo as a JPEG, base64, where one was asked for.")
     faces: list[matches.FoundFace]
 
 
@@ -104,7 +121,11 @@ class Gallery:
 
 @resource.door("post", "/search", "search", in_memory=True, responses={200: SearchOut})
 def search(query: SearchQuery) -> ResponseReturnValue:
-    """Who is in a photo (multipart `photo`), or whom a kept face is like (JSON `{"face_id": …}`)."""
+    """Who is in a photo (multipart `photo`), or whom a kept face is like (JSON `{"face_id": …}`).
+
+    Whom somebody said that a face is not (`POST /v1/faces/{id}/reject`) is left out: for a kept face, and for a photo with the very
+    bytes of one that is kept.
+    """
     mine = gateway()
     gallery = gallery_of(query.collection)
     decision = thresholds.of_search(
@@ -115,34 +136,35 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         fmr=query.fmr,
         fpir=query.fpir,
     )
-    asked = Search(
-        gallery.collection.id,
-        gallery.generation,
-        query.k + MORE_THAN_ASKED,
-        query.after,
-        where=_filter(query.where),
-        head=_head(gallery.model) if query.rerank else None,
-    )
+    where, head = _filter(query.where), _head(gallery.model) if query.rerank else None
+
+    def asked(but: Rejected) -> Search:
+        count = query.k + MORE_THAN_ASKED + but.most
+        return Search(gallery.collection.id, gallery.generation, count, query.after, where=where, head=head)
+
     if request.is_json:
         try:
             face_id = FaceBody.model_validate(request.get_json()).face_id
         except ValidationError as error:
             return problems.invalid(error)
         vector = vector_of(gallery, face_id)
+        but = rejected.of_face(face_id)
         with admitted():
             answer = mine.asking.search(
-                [vector], asked, model=gallery.model.digest, timeout_s=mine.limits.search_timeout_s
+                [vector], asked(but), model=gallery.model.digest, timeout_s=mine.limits.search_timeout_s
             )
     else:
         photo = uploads.query_photo()
+        but = rejected.of_photo(photo, gallery.collection.id, gallery.round)
         with admitted():
             answer = mine.asking.look(
                 [photo],
                 mode=query.mode,
                 detector=gallery.detector,
                 model=gallery.model.digest,
-                search=asked,
+                search=asked(but),
                 shadow=gallery.shadow,
+                preview_px=query.preview,
                 timeout_s=mine.limits.search_timeout_s,
             )
     return {
@@ -152,7 +174,10 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         "threshold": decision.threshold,
         "decided_by": decision.by,
         "took_ms": timings(answer),
-        "faces": matches.named(answer, query.k, decision.threshold, gallery.calibrated, unique=query.unique),
+        **{part: answer["photos"][0].get(part) for part in ("width", "height", "preview")},
+        "faces": matches.named(
+            answer, query.k, decision.threshold, gallery.calibrated, unique=query.unique, rejected=but
+        ),
     }
 
 

@@ -8,7 +8,17 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.catalog import calibrations, collections, computations, held, jobs, models, processes, readiness
+from services.catalog import (
+    calibrations,
+    collections,
+    computations,
+    deliveries,
+    held,
+    jobs,
+    models,
+    processes,
+    readiness,
+)
 from services.catalog import checks as integrity
 from services.catalog.generations import PREPARED
 from services.catalog.schema import Collection, Generation, Model, Removal
@@ -16,8 +26,8 @@ from services.errors import ColegaError
 from services.gateway.answers import time_of
 from services.gateway.calibrations import told as calibration_told
 from services.gateway.checks import last_out
-from services.gateway.doors import Gateway, Resource, gateway
-from services.gateway.health import checks
+from services.gateway.doors import Gateway, Resource, gateway, key
+from services.gateway.health import OK, checks
 from services.gateway.rebuild_answers import under_way_out
 from services.version import __version__
 
@@ -27,10 +37,15 @@ resource = Resource("status", "What runs, and how far it is")
 @resource.door("get", "/status", "read")
 def show() -> ResponseReturnValue:
     """Processes, queues, collections with their heads and replicas, models and variants, disk."""
-    mine = gateway()
+    return told_of(gateway())
+
+
+def told_of(mine: Gateway) -> dict[str, Any]:
+    """All of it, as far as each part answers; of collections those that the key may look at."""
     told: dict[str, Any] = {"version": __version__, "checks": checks(mine), "disk": _disk(mine)}
     try:
-        told["queues"] = mine.queue.depths()
+        is_away = told["checks"]["broker"] != OK  # Asking again would take as long again.
+        told["queues"] = {"error": "The broker does not answer."} if is_away else mine.queue.depths()
     except ColegaError as error:
         told["queues"] = {"error": str(error)}
     try:
@@ -44,6 +59,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
     with mine.catalog.reading() as session:
         found = processes.running(session)
         names = {model.id: model for model in models.all_of(session)}
+        allowed = key().collections
         calibrated = calibrations.current(session)
         checked = integrity.latest(session)
         generations = held.every(session)
@@ -68,6 +84,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
                 ],
             }
             for c in collections.all_of(session)
+            if allowed is None or c.name in allowed
         ]
         return {
             "collections": galleries,
@@ -95,11 +112,24 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
                     "started_at": time_of(computation.started_at),
                 }
                 for job, computation, collection in computations.unfinished(session)
+                if allowed is None or collection.name in allowed
             ],
             "rejected": jobs.rejected_by_reason(session),
+            "webhooks": _webhooks(session),
             "removals_waiting": session.scalar(select(func.count()).select_from(Removal)) or 0,
             "catalog": {"backend": mine.catalog.url.get_backend_name()},
         }
+
+
+def _webhooks(session: Session) -> dict[str, int]:
+    """How many there are, and how much of what they were to be told waits, fails or was given up in the last seven days."""
+    counted = deliveries.counts(session).values()
+    return {
+        "webhooks": len(deliveries.numbers(session)),
+        "waiting": sum(one.waiting for one in counted),
+        "failing": sum(one.failing for one in counted),
+        "given_up": sum(one.given_up for one in counted),
+    }
 
 
 def _generation(session: Session, one: Generation, of: Collection, names: Mapping[int, Model]) -> dict[str, Any]:

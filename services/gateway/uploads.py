@@ -18,7 +18,7 @@ from werkzeug.datastructures import FileStorage
 
 from services import formats
 from services.errors import DiskFull, InvalidRequest, PhotoRefused, Rejection
-from services.gateway.doors import IN_MEMORY, gateway
+from services.gateway.doors import IN_MEMORY, PHOTOS_AT_ONCE, gateway
 from services.intake import Upload
 
 _ARCHIVES = {"imports.create"}
@@ -125,14 +125,14 @@ def bound() -> None:
     """Say how large the request may be, before any of it is read."""
     limits = gateway().limits
     if request.endpoint in IN_MEMORY:
-        most_mb = 2 * limits.max_upload_mb if request.endpoint == "verify.compare" else limits.max_upload_mb
+        most_mb = limits.max_upload_mb * PHOTOS_AT_ONCE.get(request.endpoint or "", 1)
     elif request.endpoint in _ARCHIVES:
         most_mb = limits.max_archive_mb
     elif request.endpoint in _MODELS:
         most_mb = limits.max_model_mb
     else:
         most_mb = limits.max_upload_mb * limits.max_photos_per_request
-    request.max_content_length = most_mb * 2**20 + _FORM_FIELDS_BYTES
+    request.max_content_length = int(most_mb * 2**20) + _FORM_FIELDS_BYTES
 
 
 def forget(_: BaseException | None = None) -> None:
@@ -168,13 +168,29 @@ def query_photo(field: str = "photo") -> bytes:
     files = request.files.getlist(field)
     if len(files) != 1:
         raise InvalidRequest(f"{field}: send exactly one photo as multipart/form-data.")
-    data = files[0].stream.read()
-    name = files[0].filename or "The photo"
+    return looked_at(files[0].filename or "The photo", files[0].stream.read())
+
+
+def looked_at(name: str, data: bytes) -> bytes:
+    """The bytes of a photo to be looked at, if they may be one.
+
+    Raises:
+        PhotoRefused: It is empty, too large, or no photo by its first bytes.
+    """
     limit_mb = gateway().limits.max_upload_mb
     if len(data) > limit_mb * 2**20:
         raise PhotoRefused(Rejection.TOO_LARGE, f"{name} has {len(data):,} bytes; photos may have {limit_mb} MB.")
     formats.require(name, data[: formats.HEAD_BYTES])
     return data
+
+
+def kept(name: str, data: bytes) -> Upload:
+    """A photo that was looked at, as an upload to be taken in: spooled until the request ends."""
+    spooled = Spooled(gateway().spool, gateway().limits.max_upload_mb * 2**20)
+    g.setdefault("spooled", []).append(spooled)
+    spooled.write(data)
+    spooled.seek(0)
+    return Upload(name, spooled.path, spooled.size_bytes, spooled.sha256, spooled.head)
 
 
 def _upload(file: FileStorage) -> Upload:

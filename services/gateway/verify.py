@@ -13,9 +13,10 @@ from pydantic import BaseModel, Field, ValidationError
 from services import heads, thresholds
 from services.broker.requests import Answer, Search
 from services.calibrated import Known
-from services.catalog import models, people
+from services.catalog import models, people, photos
 from services.errors import InvalidRequest, NotFound, PhotoRefused, Rejection
 from services.gateway import answers, problems, uploads
+from services.gateway.auth import require_scope
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 from services.gateway.search import Gallery, SearchQuery, admitted, gallery_of, timings, vector_of
 
@@ -61,6 +62,12 @@ class Compared:
     probability: float | None
 
 
+class KeptPhoto(Taken):
+    """A photo that is kept."""
+
+    photo_id: str = Field(max_length=64)
+
+
 class DetectedFace(BaseModel):
     """A face without an identity."""
 
@@ -68,6 +75,9 @@ class DetectedFace(BaseModel):
     landmarks: list[list[float]]
     score: float
     quality: float
+    quality_parts: dict[str, float] = Field(
+        description="What the quality is made of, 0 to 1 each: size, sharpness, pose, exposure, detector."
+    )
 
 
 class DetectOut(BaseModel):
@@ -75,6 +85,7 @@ class DetectOut(BaseModel):
 
     width: int
     height: int
+    preview: str | None = Field(description="The photo as a JPEG, base64, where one was asked for.")
     took_ms: dict[str, float]
     faces: list[DetectedFace]
 
@@ -115,8 +126,18 @@ def compare(query: VerifyQuery) -> ResponseReturnValue:
 
 @resource.door("post", "/detect", "search", in_memory=True, responses={200: DetectOut})
 def detect(query: SearchQuery) -> ResponseReturnValue:
-    """Where the faces of a photo are, without asking who they are."""
-    answer = _look(gallery_of(query.collection), [uploads.query_photo()], model=None, mode=query.mode)
+    """Where the faces of a photo are, without asking who they are: of one that is sent, or of a kept one (JSON)."""
+    gallery = gallery_of(query.collection)
+    if request.is_json:
+        if query.preview is not None:  # Originals are for keys that manage, and their use is noted.
+            raise InvalidRequest("preview: of photos that are sent only; kept ones have a thumbnail.")
+        try:
+            data = _kept(gallery, KeptPhoto.model_validate(request.get_json()).photo_id)
+        except ValidationError as error:
+            return problems.invalid(error)
+    else:
+        data = uploads.query_photo()
+    answer = _look(gallery, [data], model=None, mode=query.mode, preview_px=query.preview)
     photo = answer["photos"][0]
     found = [
         {
@@ -124,13 +145,30 @@ def detect(query: SearchQuery) -> ResponseReturnValue:
             "landmarks": face["landmarks"],
             "score": face["score"],
             "quality": face["quality"]["value"],
+            "quality_parts": {part: round(of, 4) for part, of in face["quality"].items() if part != "value"},
         }
         for face in photo["faces"]
     ]
-    return {"width": photo["width"], "height": photo["height"], "took_ms": timings(answer), "faces": found}
+    return {
+        "width": photo["width"],
+        "height": photo["height"],
+        "preview": photo.get("preview"),
+        "took_ms": timings(answer),
+        "faces": found,
+    }
 
 
-def _look(gallery: Gallery, photos: list[bytes], *, model: str | None, mode: str = "balanced") -> Answer:
+def _kept(gallery: Gallery, photo_id: str) -> bytes:
+    """The bytes of a kept photo, for keys that may read it."""
+    require_scope("read")
+    with gateway().catalog.reading() as session:
+        photo = photos.by_public_id(session, gallery.collection.id, photo_id)
+    return gateway().store.get(photo.object_key)
+
+
+def _look(
+    gallery: Gallery, photos: list[bytes], *, model: str | None, mode: str = "balanced", preview_px: int | None = None
+) -> Answer:
     with admitted():
         return gateway().asking.look(
             photos,
@@ -139,6 +177,7 @@ def _look(gallery: Gallery, photos: list[bytes], *, model: str | None, mode: str
             model=model,
             search=None,
             timeout_s=gateway().limits.search_timeout_s,
+            preview_px=preview_px,
         )
 
 
@@ -169,8 +208,24 @@ def _chosen(answer: Answer, place: int, field: str) -> str:
 
 def _pair(a: str, b: str, held: Mapping[str, Any] | None) -> Compared:
     """Two vectors, as base64 of float32."""
-    first, second = array.array("f", base64.b64decode(a)), array.array("f", base64.b64decode(b))
+    similarity = cosine(a, b)
+    if held is None:
+        return Compared(similarity, None)
+    first, second = _floats(a), _floats(b)
+    return Compared(similarity, heads.read(held, len(first)).probability(first, second))
+
+
+def cosine(a: str, b: str) -> float:
+    """The cosine of two vectors of norm 1, as base64 of float32.
+
+    Raises:
+        InvalidRequest: They have not the same dimension.
+    """
+    first, second = _floats(a), _floats(b)
     if len(first) != len(second):
         raise InvalidRequest("The two faces were embedded by different models.")
-    similarity = max(-1.0, min(1.0, sum(x * y for x, y in zip(first, second, strict=True))))
-    return Compared(similarity, None if held is None else heads.read(held, len(first)).probability(first, second))
+    return max(-1.0, min(1.0, sum(x * y for x, y in zip(first, second, strict=True))))
+
+
+def _floats(vector: str) -> "array.array[float]":
+    return array.array("f", base64.b64decode(vector))

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.console import Console
-from tests.conftest import missing
+from tests.conftest import ROOT, missing
 from tests.running import Running
 
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
@@ -27,6 +27,15 @@ def console(service: Running, chromium: Browser) -> Iterator[Console]:
     console = Console(service, chromium)
     yield console
     console.close()
+
+
+@pytest.fixture(scope="module")
+def staff(service: Running) -> str:
+    """A collection with the people of ``examples/``, for all tests of a module; who changes it leaves everybody in it."""
+    name = service.collection()
+    people = (ROOT / "examples" / "people").iterdir()
+    service.enrol({one.name: [photo.read_bytes() for photo in sorted(one.iterdir())] for one in people}, name)
+    return name
 
 
 def executable() -> str:

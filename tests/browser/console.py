@@ -6,11 +6,14 @@ from typing import Any
 
 import httpx
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page
 
 from tests.running import Running
 
 DESKTOP, PHONE = 1440, 390
+GIVEN_UP = ("htmx:sendAbort", "htmx:afterRequest")
+"""What htmx says of a request that it gave up for a newer one. Of one that failed it says more."""
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "images" / "console"
 
 
@@ -89,7 +92,9 @@ class Console:
         """Keep a picture of *page* for the documentation, where SCREENSHOTS is set."""
         if os.environ.get("SCREENSHOTS"):
             SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=SCREENSHOTS / f"{name}.png", **how)
+            path = SCREENSHOTS / f"{name}.png"
+            page.screenshot(path=path, **how)
+            Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
 
     def close(self) -> None:
         """Close all pages; fails where one has complained."""
@@ -101,5 +106,5 @@ class Console:
         assert not self.complaints, self.complaints
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        if message.type in {"error", "warning"} and not message.text.startswith(GIVEN_UP):
             self.complaints.append(f"{message.text} ({message.location.get('url', '')})")

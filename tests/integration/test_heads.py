@@ -44,7 +44,7 @@ def attached(service: Running, head: Path, enrolled: str, examples: Path) -> Ite
 
 
 def _verified(service: Running, collection: str, a: Path, b: Path | None = None, **how: Any) -> Document:
-    return service.client(collection).verify(a, b, **how)
+    return {**service.client(collection).verify(a, b, **how)}
 
 
 def test_verify_and_search_say_how_likely_it_is(service: Running, attached: str, examples: Path) -> None:
@@ -56,7 +56,7 @@ def test_verify_and_search_say_how_likely_it_is(service: Running, attached: str,
     person = _verified(service, attached, one, person_id=people["Barack Obama"])
     stranger = _verified(service, attached, one, person_id=people["Joe Biden"])
     plain = service.client(attached).search(examples / "queries" / "group.jpg")
-    ranked = service.client(attached).search(examples / "queries" / "group.jpg", rerank=True)
+    ranked: Document = {**service.client(attached).search(examples / "queries" / "group.jpg", rerank=True)}
     said = service.colega("search", str(examples / "queries" / "group.jpg"), "--rerank", collection=attached)
 
     assert 1 >= same["probability"] > 0.5 > other["probability"] >= 0

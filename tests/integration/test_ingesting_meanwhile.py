@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from services.catalog import faces, generations, people, photos
+from services.catalog import faces, generations, merges, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.rebuild_schema import Chunk, Rebuild
 from services.catalog.schema import Embedding, Face, Generation, Item, Model, Person, Photo
@@ -294,7 +294,7 @@ def test_a_photo_of_somebody_who_was_merged_meanwhile_shows_whom_they_were_merge
         with gallery.catalog.transaction() as session:
             collection = rows.gallery(session).id
             [joe], [grace] = (people.by_name(session, collection, name) for name in ("Joe Biden", "Grace Hopper"))
-            people.merge(session, joe, into=grace)
+            merges.merge(session, joe, into=grace, by="test")
 
     assert gallery.ingested(gallery.take([biden]), gallery.held("embedded", merge)) == ["done"]
 

@@ -23,6 +23,8 @@ class Mode(StrEnum):
     """Faces down to three and a half percent of the long side."""
     THOROUGH = "thorough"
     """Small faces of large groups too, in several times the time."""
+    FRAME = "frame"
+    """A camera's frame, one of many: a single look, upright, at faces from five percent of the long side."""
 
 
 class Detector(Protocol):
@@ -64,7 +66,8 @@ def look(detector: Detector, decoded: Decoded, mode: Mode) -> Sighting:
     """Find the faces of a photo; where there is none, look again for one that fills it, then on each of its other sides.
 
     A face that fills the photo, as in tight crops, falls between the steps of a quick search. Photos without the EXIF tag
-    that says which way is up are common. Of photos that have no face at all, the five looks are the price.
+    that says which way is up are common. Of photos that have no face at all, the five looks are the price; a camera's frame,
+    which is upright and often has none, is looked at once.
     """
     for quarter_turns, effort in _looks(mode):
         turned = turned_by(decoded, quarter_turns)
@@ -89,6 +92,8 @@ def look_at_many(detector: ManyDetector, photos: Sequence[Decoded], mode: Mode) 
 
 def _looks(mode: Mode) -> list[tuple[int, Mode]]:
     """Quarter turns and efforts in the order in which they are tried."""
+    if mode is Mode.FRAME:
+        return [(0, mode)]
     upright, *others = [(turns, mode) for turns in TURNS]
     return [upright, *([(0, Mode.THOROUGH)] if mode is Mode.BALANCED else []), *others]
 

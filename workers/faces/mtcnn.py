@@ -55,6 +55,7 @@ EFFORTS = {
     Mode.THOROUGH: Effort(
         cap_px=1024, least_face=0.02, probabilities=(0.6, 0.6, 0.7), filter=Image.Resampling.BILINEAR
     ),
+    Mode.FRAME: Effort(cap_px=640, least_face=0.05, factor=0.65, probabilities=(0.85, 0.7, 0.7)),
 }
 
 

@@ -15,7 +15,7 @@ from workers.faces.detect import Detector, Mode, Sighting
 from workers.faces.embed import Embedder
 from workers.faces.values import Box, Chip, Decoded, Detection, Face, Pixels, Points, Vectors
 
-WANT_PX = {Mode.BALANCED: 640, Mode.THOROUGH: 1024}
+WANT_PX = {Mode.BALANCED: 640, Mode.THOROUGH: 1024, Mode.FRAME: 640}
 """Long side at least decoded: what the detectors look at."""
 
 _ENOUGH_PX = 96

@@ -39,7 +39,7 @@ class Effort:
     """OpenCV's default of 0.9 loses half of the faces."""
 
 
-EFFORTS = {Mode.BALANCED: Effort(640, 0.7), Mode.THOROUGH: Effort(1024, 0.7)}
+EFFORTS = {Mode.BALANCED: Effort(640, 0.7), Mode.THOROUGH: Effort(1024, 0.7), Mode.FRAME: Effort(640, 0.7)}
 
 
 @dataclass(frozen=True, slots=True)

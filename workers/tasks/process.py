@@ -36,7 +36,10 @@ from services.settings import (
     Limits,
     PhotoStoreSettings,
     Retention,
+    Telling,
 )
+from services.trust import trusting
+from workers import delivering
 from workers.ingestion import Tools
 from workers.models.registry import Registry, computing_by
 from workers.serving.readying import Readying
@@ -132,6 +135,8 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
             opened=lambda: bound_memory(environment.load(Computing).worker_memory_mb),
         )
         saying = [_here.tools.catalog, _name(_here), kind, readying.described, readying.ready]
+    if kind == "maintenance":
+        _deliver(environment.load(Telling))
     threading.Thread(target=presence.beat, args=saying, daemon=True).start()
 
 
@@ -139,6 +144,13 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
 def _end(**_: Any) -> None:  # noqa: ANN401 - Celery's
     if _here is not None:
         presence.leave(_here.tools.catalog, _name(_here))
+
+
+def _deliver(telling: Telling) -> None:
+    """Have webhooks told from now on, beside the tasks: none waits for an address that does not answer."""
+    settings = environment.load(CatalogSettings)
+    catalog = Catalog(settings.catalog_url.get_secret_value(), busy_s=settings.catalog_busy_s, pool_size=1)
+    delivering.begin(catalog, delivering.How(telling.webhook_private, trusting(telling.ca_file)))
 
 
 @contextmanager

@@ -2,9 +2,23 @@
 
 from flask import Flask
 
-from services.gateway.console import assets, language, pages, signing_in, who
+from services.gateway.console import (
+    assets,
+    enrol,
+    imports,
+    language,
+    live,
+    models,
+    pages,
+    people,
+    photos,
+    review,
+    signing_in,
+    status,
+    who,
+)
 
-VIEWS = (signing_in, who)
+VIEWS = (signing_in, who, enrol, imports, models, people, photos, review, status, live)
 """Modules whose views belong to the blueprint by being imported."""
 
 

@@ -47,6 +47,10 @@ class Language:
         moment = datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) else at
         return str(dates.format_datetime(moment, "medium", locale=self.locale)) + " UTC"
 
+    def date(self, at: float) -> str:
+        """A day, in UTC as :meth:`time`."""
+        return str(dates.format_date(datetime.fromtimestamp(at, UTC), "medium", locale=self.locale))
+
     def duration(self, seconds: float) -> str:
         """About how long."""
         return str(dates.format_timedelta(timedelta(seconds=seconds), locale=self.locale, threshold=1.2))
@@ -63,9 +67,11 @@ def languages() -> Mapping[str, Language]:
         whole = Catalog(locale=folder.name)
         for path in sorted(folder.glob("*.po")):
             with path.open("rb") as file:
-                for message in read_po(file, locale=folder.name):
-                    if message.id:
-                        whole[message.id] = message
+                page = read_po(file, locale=folder.name)
+            whole.mime_headers = page.mime_headers  # How it counts: Babel knows other plurals than the files have.
+            for message in page:
+                if message.id:
+                    whole[message.id] = message
         compiled = io.BytesIO()
         write_mo(compiled, whole)
         compiled.seek(0)
@@ -95,10 +101,12 @@ def ngettext(one: str, many: str, count: int) -> str:
 
 
 def install(environment: Any) -> None:  # noqa: ANN401 - Flask's Jinja environment
-    """Give the templates their words: ``{% trans %}``, ``_()``, and the filters ``number``, ``percent``, ``time``, ``duration``."""
+    """Give the templates their words: ``{% trans %}``, ``_()``, and filters such as ``number`` and ``time``."""
     environment.add_extension("jinja2.ext.i18n")
     environment.install_gettext_callables(gettext, ngettext, newstyle=True)
     environment.filters["number"] = lambda value: language().number(value)
     environment.filters["percent"] = lambda share, digits=0: language().percent(share, digits)
     environment.filters["time"] = lambda at: language().time(at)
+    environment.filters["date"] = lambda at: language().date(at)
+    environment.filters["rfc3339"] = lambda at: datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     environment.filters["duration"] = lambda seconds: language().duration(seconds)

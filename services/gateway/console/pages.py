@@ -4,18 +4,20 @@ A view is opened with :func:`page`, which names the scope that its key needs, as
 collection along, so that two tabs may show two.
 """
 
+import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from services.catalog import collections
-from services.errors import ColegaError, NotFound, Unauthorized
+from services.catalog import collections, sessions
+from services.errors import ColegaError, Forbidden, NotFound, Unauthorized, Unavailable
 from services.gateway import auth, problems
-from services.gateway.console import assets, language
+from services.gateway.console import assets, language, reasons
 from services.gateway.console.language import gettext as _
 from services.gateway.doors import SCOPES, gateway, key
 
@@ -54,8 +56,12 @@ def public(rule: str, *, methods: tuple[str, ...] = ("GET",)) -> Callable[[_F], 
 
 
 def collection() -> str:
-    """The name of the collection that the page is about."""
-    return request.args.get(COLLECTION, collections.DEFAULT)
+    """The name of the collection that the page is about: the one that is asked for, else the first that the key may look at."""
+    named = request.args.get(COLLECTION)
+    allowed = key().collections if named is None and "key" in g else None
+    if allowed is not None and collections.DEFAULT not in allowed:
+        return min(allowed, default=collections.DEFAULT)
+    return named or collections.DEFAULT
 
 
 def wants_page() -> bool:
@@ -64,18 +70,42 @@ def wants_page() -> bool:
     return best == "text/html" and "HX-Request" not in request.headers
 
 
-def failure(status: int, title: str, detail: str) -> ResponseReturnValue:
-    """A page that says what went wrong and where to go from here."""
-    return render_template("failure.html", status=status, title=title, detail=detail), status
+def failure(status: int, title: str, detail: str, said: str = "") -> ResponseReturnValue:
+    """A page that says what went wrong and where to go from here; *said* is what the service says of it, in English."""
+    return render_template("failure.html", status=status, title=title, detail=detail, said=said), status
+
+
+@blueprint.before_request
+def _in_a_collection() -> ResponseReturnValue | None:
+    """No page of a collection that is not there."""
+    if "key" in g and request.method == "GET":
+        must_exist(collection())
+    return None
 
 
 @blueprint.app_errorhandler(404)
-def _not_found(error: HTTPException) -> ResponseReturnValue:
-    if wants_page():
-        return failure(
-            404, _("There is nothing here"), _("No page has this address. The links above lead to all there are.")
-        )
-    return problems.of_http(error)
+@blueprint.app_errorhandler(405)
+@blueprint.errorhandler(HTTPException)
+def _refused(error: HTTPException) -> ResponseReturnValue:
+    """What Flask itself refuses, as a page."""
+    if not wants_page():
+        return problems.of_http(error)
+    auth.recognise()
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if status == HTTPStatus.NOT_FOUND:
+        return failure(status, _("There is nothing here"), _("No page has this address. Go on from the first page."))
+    explained = reasons.of_problem("", status)
+    return failure(status, explained.title, explained.advice)
+
+
+@blueprint.errorhandler(Exception)
+def _unforeseen(error: Exception) -> ResponseReturnValue:
+    """A fault of ours, as a page: the log has it."""
+    response = problems.unforeseen(error)
+    if not wants_page():
+        return response
+    explained = reasons.of_problem("internal")
+    return failure(response.status_code, explained.title, explained.advice, f"Request {g.get('request_id')}")
 
 
 @blueprint.errorhandler(ColegaError)
@@ -88,7 +118,24 @@ def _failed(error: ColegaError) -> ResponseReturnValue:
         return response
     if isinstance(error, Unauthorized):
         return redirect(sign_in_url(request.full_path if request.query_string else request.path))
-    return failure(error.status, _(error.title), str(error))
+    if (other := _elsewhere(error)) is not None:
+        return redirect(other)
+    explained = reasons.of_problem(error.type, error.status)
+    response = make_response(failure(error.status, explained.title, explained.advice, str(error)))
+    if isinstance(error, Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _elsewhere(error: ColegaError) -> str | None:
+    """Where a key belongs that comes to a page it may not open, for no more reason than that everybody arrives there."""
+    if request.method != "GET" or "key" not in g:
+        return None
+    if isinstance(error, NotFound) and COLLECTION not in request.args and collection() != collections.DEFAULT:
+        return f"{request.path}?{urlencode({**request.args, COLLECTION: collection()})}"
+    if isinstance(error, Forbidden) and request.path == "/":
+        return next((str(entry["url"]) for entry in _navigation()), None)
+    return None
 
 
 def sign_in_url(then: str) -> str:
@@ -104,14 +151,18 @@ def local_path(wanted: str) -> str:
     return wanted if fine else "/"
 
 
-@blueprint.after_request
+@blueprint.after_app_request
 def _finish(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["X-Frame-Options"] = "DENY"
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Permissions-Policy"] = "camera=(self), microphone=(), geolocation=()"
-    response.vary.update(("Cookie", "Accept-Language"))
+    """What protects every page, those of failures included; reports and the API's description have policies of their own."""
+    is_ours = request.blueprint == blueprint.name or (request.endpoint is None and response.mimetype == "text/html")
+    if is_ours:
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        response.headers["Permissions-Policy"] = "camera=(self), microphone=(), geolocation=()"
+        response.vary.update(("Cookie", "Accept-Language"))
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers.setdefault("X-Frame-Options", "DENY")
     return response
 
 
@@ -125,7 +176,7 @@ def _keep_collection(endpoint: str, values: dict[str, Any]) -> None:
 @blueprint.app_context_processor
 def _shared() -> dict[str, Any]:
     """What every template may use."""
-    signed_in = g.get("key") is not None
+    signed_in = "key" in g
     cookie = request.cookies.get(auth.COOKIE, "")
     theme = request.cookies.get(THEME_COOKIE, "auto")
     return {
@@ -141,7 +192,11 @@ def _shared() -> dict[str, Any]:
         "collection": collection(),
         "collections": _collections() if signed_in else [],
         "navigation": _navigation() if signed_in else [],
+        "home": _home(),
+        "session_s": _session_s(),
+        "nobody_is_enrolled": _nobody_is_enrolled,
         "api": _api_url,
+        "reasons": reasons,
     }
 
 
@@ -155,13 +210,42 @@ def _api_url(path: str, **query: Any) -> str:  # noqa: ANN401 - what a query may
 
 def _collections() -> list[str]:
     """The collections that the key may look at, by name."""
-    allowed = key().collections
+    known: list[str] | None = g.get("collection_names")
+    if known is None:
+        allowed = key().collections
+        try:
+            with gateway().catalog.reading() as session:
+                names = sorted(one.name for one in collections.all_of(session))
+        except ColegaError:
+            return [collection()]
+        known = g.collection_names = [name for name in names if allowed is None or name in allowed]
+    return known
+
+
+def _home() -> str:
+    """The first page that the key may open, in a collection that there is."""
+    if "key" not in g:
+        return "/sign-in"
+    first = next((entry for entry in _navigation()), None)
+    names = _collections()
+    whose = collection() if collection() in names or not names else names[0]
+    where = {} if whose == collections.DEFAULT else {COLLECTION: whose}
+    return (first["path"] if first else "/") + (f"?{urlencode(where)}" if where else "")
+
+
+def _session_s() -> dict[str, int] | None:
+    """How many seconds the session lasts: at the most, and without another request. None: there is none."""
+    one = g.get("session")
+    return None if one is None else {"longest": max(int(one.expires_at - time.time()), 0), "idle": int(sessions.IDLE_S)}
+
+
+def _nobody_is_enrolled() -> bool:
+    """Whether there is nobody to be recognised in the collection yet."""
     try:
         with gateway().catalog.reading() as session:
-            names = sorted(one.name for one in collections.all_of(session))
+            return gateway().known.people(session, collections.by_name(session, collection())) == 0
     except ColegaError:
-        return [collection()]
-    return [name for name in names if allowed is None or name in allowed]
+        return False
 
 
 def _navigation() -> list[dict[str, Any]]:
@@ -184,7 +268,7 @@ def _navigation() -> list[dict[str, Any]]:
             url = url_for(endpoint)
             path = url.partition("?")[0]
             current = here == path or (path != "/" and here.startswith(f"{path}/"))
-            found.append({"name": name, "label": label, "url": url, "current": current})
+            found.append({"name": name, "label": label, "url": url, "path": path, "current": current})
     return found
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.local import ports, programs, seaweedfs, valkey
+from services.local.door import Door
 from services.local.instance import Instance
 from services.local.programs import Given
 from services.settings import (
@@ -72,7 +73,7 @@ def test_no_secret_is_seen_in_a_list_of_processes(instance: Instance, tmp_path: 
         seaweedfs.program(tmp_path / "store", instance),
         programs.searcher(environment),
         *programs.workers(environment, tmp_path, 2),
-        programs.gateway(environment, "http://127.0.0.1:8000"),
+        programs.gateway(environment, Door("127.0.0.1", 8000, None)),
         programs.one_off("first-steps", "services.local.first_steps", environment),
     ]
     shown = " ".join(str(word) for program in all_programs for word in program.argv)
@@ -94,7 +95,7 @@ def test_photos_are_taken_in_with_less_right_to_the_processor_than_searches(inst
 
 def test_a_gateway_that_is_not_there_is_not_well() -> None:
     """Nor one that answers something else."""
-    assert programs.health(f"http://127.0.0.1:{ports.choose(['a'], {})['a']}") is None
+    assert programs.health(Door("127.0.0.1", ports.choose(["a"], {})["a"], None)) is None
 
 
 def test_a_gpu_takes_photos_in_by_one_process_with_large_messages(

@@ -82,6 +82,29 @@ def test_a_photo_without_a_face_has_none(detector: Detector) -> None:
     assert look(detector, Decoded(noise, 320, 240, "png"), Mode.BALANCED).detections == ()
 
 
+class SeesNobody:
+    """A detector that finds nothing, and counts how often it was asked."""
+
+    rule = "nobody"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def find(self, pixels: Pixels, mode: Mode) -> list[Detection]:  # noqa: ARG002 - the protocol's
+        self.asked += 1
+        return []
+
+
+def test_a_frame_of_a_camera_is_looked_at_once_where_a_photo_is_turned_and_looked_at_again() -> None:
+    asked = {}
+    for mode in (Mode.FRAME, Mode.BALANCED):
+        nobody = SeesNobody()
+        look(nobody, Decoded(np.zeros((48, 64, 3), np.uint8), 64, 48, "jpeg"), mode)
+        asked[mode] = nobody.asked
+
+    assert asked == {Mode.FRAME: 1, Mode.BALANCED: 5}
+
+
 @pytest.mark.parametrize("shape", [(20, 20), (20, 3000), (3000, 20), (21, 640)])
 def test_narrow_photos_do_no_harm(detector: Detector, shape: tuple[int, int]) -> None:
     assert detector.find(np.full((*shape, 3), 127, np.uint8), Mode.THOROUGH) == []
