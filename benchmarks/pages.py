@@ -1,12 +1,14 @@
 """The generated pages of docs/: settings, problems, commands, API. ``make docs`` writes them; a test sees that they are current."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
+from flask import Flask
 from pydantic import SecretStr
+from werkzeug.routing import Rule
 
 from services import errors, settings
 from services.broker.app import celery_app
@@ -128,23 +130,38 @@ def api_page() -> str:
         "",
         "`Authorization: Bearer KEY` on everything under `/v1`; `collection` as a query field of every endpoint that is about one",
         "(default `default`). `/openapi.json` has the fields, `/docs` shows them in a browser. Lists take `limit` and `cursor`.",
-        "What is under `/api/v1` is [CompreFace's](compreface.md), with the header `x-api-key`.",
         "`Idempotency-Key` is honoured on every POST that creates. Errors are [problems](problems.md). This page is generated: `make docs`.",
-        "",
-        "| method and path | scope | |",
-        "| --- | --- | --- |",
     ]
     with tempfile.TemporaryDirectory() as scratch:
         app = create_app(_unconnected(Path(scratch)))
-        for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
-            function = app.view_functions[rule.endpoint]
-            if rule.endpoint.startswith(("openapi.", "swagger", "compreface.not_offered")):
-                continue
-            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-                about = " ".join((function.__doc__ or "").split())
-                path = rule.rule.replace("<path:", "<").replace("<", "{").replace(">", "}")
-                lines.append(f"| `{method} {path}` | {SCOPES.get(rule.endpoint, 'none')} | {about} |")
+        rules = [
+            rule
+            for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+            if not rule.endpoint.startswith(("openapi.", "swagger", "compreface.not_offered"))
+        ]
+        pages = [rule for rule in rules if rule.endpoint.startswith("console.") or rule.endpoint == "asset"]
+        compreface = [rule for rule in rules if rule.rule.startswith("/api/v1/")]
+        ours = [rule for rule in rules if rule not in pages and rule not in compreface]
+        lines += _endpoints(app, ours)
+        lines += ["", "## CompreFace", "", "For [its clients](compreface.md), with the header `x-api-key`."]
+        lines += _endpoints(app, compreface)
+        lines += [
+            "",
+            "## Pages",
+            "",
+            "The [console](console.md), for people in a browser, who [sign in](console.md) with a key.",
+        ]
+        lines += _endpoints(app, pages)
     return "\n".join([*lines, ""])
+
+
+def _endpoints(app: Flask, rules: Sequence[Rule]) -> Iterator[str]:
+    yield from ("", "| method and path | scope | |", "| --- | --- | --- |")
+    for rule in rules:
+        about = " ".join((app.view_functions[rule.endpoint].__doc__ or "").split())
+        path = rule.rule.replace("<path:", "<").replace("<", "{").replace(">", "}")
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield f"| `{method} {path}` | {SCOPES.get(rule.endpoint, 'none')} | {about} |"
 
 
 def _unconnected(data: Path) -> Gateway:

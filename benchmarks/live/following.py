@@ -29,8 +29,8 @@ _QUALITY = 80
 _PLAY = """
 async ([how, late, frames, threshold]) => {
   const from = document.querySelector('script[type="module"]').src;
-  const { Tracks } = await import(new URL("tracks.js", from));
-  const { Frames } = await import(new URL("follow.js", from));
+  const { Tracks } = await import(new URL("live/tracks.js", from));
+  const { Frames } = await import(new URL("live/follow.js", from));
   const kept = how === "follow" ? new Frames() : null, tracks = new Tracks(kept), period = 1000 / 30;
   const grey = frames.map((frame) => Uint8Array.from(atob(frame.grey), (letter) => letter.charCodeAt(0)));
   let asked = null, spent = 0;

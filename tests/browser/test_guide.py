@@ -1,4 +1,4 @@
-"""What a frame's measurements say to whoever stands before the camera: js/guide.js, asked in the browser."""
+"""What a frame's measurements say to whoever stands before the camera: js/enrol/guide.js, asked in the browser."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def _face(
 
 def _module(console: Console) -> tuple[Any, str]:
     page = console.page("/enrol")
-    script = page.locator("script[src$='js/enrol.js']").get_attribute("src")
+    script = page.locator("script[src$='js/enrol/enrol.js']").get_attribute("src")
     assert script is not None
     return page, script.replace("enrol.js", "guide.js")
 

@@ -17,7 +17,7 @@ THRESHOLD = 0.45
 RUN = """
 async ([events, threshold]) => {
   const from = document.querySelector('script[type="module"]').src;
-  const { Tracks } = await import(new URL("tracks.js", from));
+  const { Tracks } = await import(new URL("live/tracks.js", from));
   const tracks = new Tracks();
   return events.map(({ frame, answer, faces }) => {
     if (frame !== undefined) tracks.frame(frame);
@@ -137,7 +137,7 @@ def test_a_face_that_is_gone_fades_and_is_forgotten(page: Page) -> None:
 def test_dealing_out_takes_the_least_cost_in_all_and_not_the_nearest_first(page: Page) -> None:
     dealt = page.evaluate(
         """async () => {
-          const { assign } = await import(new URL("tracks.js", document.querySelector('script[type="module"]').src));
+          const { assign } = await import(new URL("live/tracks.js", document.querySelector('script[type="module"]').src));
           return [assign([[1, 2], [1.1, 9]], 2), assign([[1], [0.5], [2]], 1), assign([], 3), assign([[1e6, 1e6]], 2)];
         }"""
     )
@@ -149,7 +149,7 @@ def test_a_patch_is_followed_to_a_fraction_of_a_pixel(page: Page) -> None:
     """A face drawn as a few blots moves 2.6 reduced pixels; it is found there."""
     away = page.evaluate(
         """async () => {
-          const { find, template } = await import(new URL("follow.js", document.querySelector('script[type="module"]').src));
+          const { find, template } = await import(new URL("live/follow.js", document.querySelector('script[type="module"]').src));
           const frame = (cx, cy) => {
             const data = new Uint8Array(160 * 120);
             for (let y = 0; y < 120; y++) for (let x = 0; x < 160; x++) {
@@ -171,7 +171,7 @@ def test_a_patch_is_followed_to_a_fraction_of_a_pixel(page: Page) -> None:
 def test_a_spreadsheet_gets_quoted_cells_and_no_formulas(page: Page) -> None:
     csv = page.evaluate(
         """async () => {
-          const { Attendance } = await import(new URL("attendance.js", document.querySelector('script[type="module"]').src));
+          const { Attendance } = await import(new URL("live/attendance.js", document.querySelector('script[type="module"]').src));
           const list = new Attendance();
           const at = new Date(2026, 1, 3, 9, 5, 7).getTime();
           for (const [id, name] of [["1", 'Ana "Anita" López, jr.'], ["2", "=1+1"], ["3", "\\t+7"], ["4", "@SUM(A1)"]]) list.saw({ id, name, external_id: null }, at);

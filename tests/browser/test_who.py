@@ -258,7 +258,7 @@ def test_a_key_that_may_only_search_sees_names_and_nothing_to_enrol(
 
 def test_rates_are_said_in_words(console: Console) -> None:
     page = console.page("/")
-    script = page.locator("script[src$='js/who.js']").get_attribute("src") or ""
+    script = page.locator("script[src$='js/who/who.js']").get_attribute("src") or ""
 
     said = page.evaluate(_DRAWN, [script.replace("who.js", "answers.js"), [0.25, 0.0123, 0.00042, 0.0001, None]])
 

@@ -13,7 +13,7 @@ QUEUES = ("groups", "single", "pairs", "doubts", "poor", "found")
 
 @page("/review", "manage")
 def review() -> ResponseReturnValue:
-    """One queue, which js/review.js fills over ``/v1``; with how much waits in those that are counted in no time."""
+    """One queue, which js/review/review.js fills over ``/v1``; with how much waits in those that are counted in no time."""
     with gateway().catalog.reading() as session:
         one = collection_of(session, collection())
         undecided = findings.undecided(session, one.id)

@@ -1,6 +1,6 @@
 // What is doubtful about a person's faces: said under each, as Review would say it.
 
-import { ask, element, fill } from "./colega.js";
+import { ask, element, fill } from "../colega.js";
 
 const MOST = 100;
 let known = new Map();

@@ -1,7 +1,7 @@
 // Status: shown anew every few seconds while somebody looks; when the service does not answer, that is said.
 
-import { element, fill, language, words } from "./colega.js";
-import { showAnew } from "./actions.js";
+import { element, fill, language, words } from "../colega.js";
+import { showAnew } from "../actions.js";
 
 const EVERY_MS = 5000;
 const said = words("words-status");

@@ -1,7 +1,7 @@
 // Erasing a person: what goes is spelled out, and their name is written before it does.
 
-import { ask, fill } from "./colega.js";
-import { busy, complain, goAndTell, open } from "./dialogs.js";
+import { ask, fill } from "../colega.js";
+import { busy, complain, goAndTell, open } from "../dialogs.js";
 
 const folded = (name) => name.normalize("NFC").replace(/\s+/g, " ").trim();
 

@@ -1,7 +1,7 @@
 // The answer for each face of a photo: who it is, how alike, how rarely strangers are, and what may be done about it.
 
-import { address, element, fill, number, percent } from "./colega.js";
-import { drawFace } from "./photo.js";
+import { address, element, fill, number, percent } from "../colega.js";
+import { drawFace } from "../photo.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const POOR = 0.25;

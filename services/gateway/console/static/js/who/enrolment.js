@@ -1,10 +1,10 @@
 // The dialog that enrols one face of a photo: whom it shows, and what of the photo is kept.
 
-import { fill } from "./colega.js";
-import { enrol, forget, Rejected } from "./enrolling.js";
-import { cutOut, drawFace } from "./photo.js";
-import { Picker } from "./picker.js";
-import { explained, rejection } from "./reasons.js";
+import { fill } from "../colega.js";
+import { enrol, forget, Rejected } from "../enrolling.js";
+import { cutOut, drawFace } from "../photo.js";
+import { Picker } from "../picker.js";
+import { explained, rejection } from "../reasons.js";
 
 const $ = (id) => document.getElementById(id);
 

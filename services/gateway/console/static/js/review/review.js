@@ -1,12 +1,12 @@
 // Review: one queue at a time, and how much waits in the others.
 
-import { ask, number, words } from "./colega.js";
-import { doubts, poor } from "./review/doubts.js";
-import { found } from "./review/found.js";
-import { groups } from "./review/groups.js";
-import { pairs } from "./review/pairs.js";
-import { Queue } from "./review/queue.js";
-import { single } from "./review/single.js";
+import { ask, number, words } from "../colega.js";
+import { doubts, poor } from "./doubts.js";
+import { found } from "./found.js";
+import { groups } from "./groups.js";
+import { pairs } from "./pairs.js";
+import { Queue } from "./queue.js";
+import { single } from "./single.js";
 
 const page = document.getElementById("review");
 const said = words("words-review");

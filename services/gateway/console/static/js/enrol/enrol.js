@@ -1,12 +1,12 @@
 // Enrol at the camera: guide, take the best of several frames, name, and show that the person is recognised from then on.
 
-import { Camera, CameraProblem, explain, offer, surface } from "./camera.js";
-import { ask, element, fill, number, words } from "./colega.js";
-import { enrol, forget, Rejected } from "./enrolling.js";
+import { Camera, CameraProblem, explain, offer, surface } from "../camera.js";
+import { ask, element, fill, number, words } from "../colega.js";
+import { enrol, forget, Rejected } from "../enrolling.js";
 import { Gathering, judge, largest, luma } from "./guide.js";
-import { cutOut, drawFace, fromBase64, isShownAlike, show } from "./photo.js";
-import { Picker } from "./picker.js";
-import { explained, rejection } from "./reasons.js";
+import { cutOut, drawFace, fromBase64, isShownAlike, show } from "../photo.js";
+import { Picker } from "../picker.js";
+import { explained, rejection } from "../reasons.js";
 
 const said = words("words-enrol");
 const $ = (id) => document.getElementById(id);

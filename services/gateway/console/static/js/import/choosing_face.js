@@ -1,10 +1,10 @@
 // Which face of a rejected photo is meant: the photo is looked at again, harder, and one of its faces enrolled by hand.
 
-import { ask, fill, number } from "./colega.js";
-import { Boxes } from "./boxes.js";
-import { inReadingOrder, fromBase64, show } from "./photo.js";
-import { Picker } from "./picker.js";
-import { explained } from "./reasons.js";
+import { ask, fill, number } from "../colega.js";
+import { Boxes } from "../boxes.js";
+import { inReadingOrder, fromBase64, show } from "../photo.js";
+import { Picker } from "../picker.js";
+import { explained } from "../reasons.js";
 
 const PREVIEW_PX = 1024;
 const at = (id) => document.getElementById(id);

@@ -2,7 +2,7 @@
 //
 // A request's body is made once and bears an Idempotency-Key: where its answer was lost the service gives the same answer again.
 
-import { address } from "./colega.js";
+import { address } from "../colega.js";
 
 const IN_FLIGHT = 3;
 const PHOTOS_A_REQUEST = 16;

@@ -1,13 +1,13 @@
 // Who is this? One photo at a time: asked over /v1/search, shown with its faces, and enrolled from. The newest photo wins.
 
 import { Answers } from "./answers.js";
-import { Boxes } from "./boxes.js";
-import { Camera, explain, offer } from "./camera.js";
-import { announce, ask, element, fill, number, words } from "./colega.js";
+import { Boxes } from "../boxes.js";
+import { Camera, explain, offer } from "../camera.js";
+import { announce, ask, element, fill, number, words } from "../colega.js";
 import { Enrolment } from "./enrolment.js";
-import { fromBase64, inReadingOrder, isShownAlike, show } from "./photo.js";
-import { counted } from "./picker.js";
-import { explained } from "./reasons.js";
+import { fromBase64, inReadingOrder, isShownAlike, show } from "../photo.js";
+import { counted } from "../picker.js";
+import { explained } from "../reasons.js";
 
 const said = words("words-who");
 const $ = (id) => document.getElementById(id);

@@ -1,9 +1,9 @@
 // Live: the camera's frames, the faces that are followed in them, and the page around.
 
-import { announce, ask, element, fill, language, number, words } from "./colega.js";
+import { announce, ask, element, fill, language, number, words } from "../colega.js";
 import { Asking } from "./asking.js";
 import { Attendance } from "./attendance.js";
-import { Camera, explain, offer, packed, surface } from "./camera.js";
+import { Camera, explain, offer, packed, surface } from "../camera.js";
 import { NAMED, UNKNOWN } from "./deciding.js";
 import { Frames, REDUCED_PX, grey } from "./follow.js";
 import { Tracks } from "./tracks.js";

@@ -1,6 +1,6 @@
 // A job as it goes on: server-sent events, and asking from time to time where the service has no stream to spare.
 
-import { address, ask } from "./colega.js";
+import { address, ask } from "../colega.js";
 
 const POLL_MS = 1500;
 const POLLS_BEFORE_ANOTHER_STREAM = 20;

@@ -1,7 +1,7 @@
 // Adding photos to a person: sent a few at a time, followed until each is findable or rejected.
 
-import { announce, ask, element, fill, language, number } from "./colega.js";
-import { explained, rejection } from "./reasons.js";
+import { announce, ask, element, fill, language, number } from "../colega.js";
+import { explained, rejection } from "../reasons.js";
 
 const AT_ONCE = 8; // Requests of no more photos than this go before imports.
 const LOOK_EVERY_MS = 300;

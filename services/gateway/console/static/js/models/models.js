@@ -1,7 +1,7 @@
 // Models and rebuilds: what is under way is followed by server-sent events, and the page shows what comes of it.
 
-import { ask, address, fill, number, percent, words } from "./colega.js";
-import { showAnew } from "./actions.js";
+import { ask, address, fill, number, percent, words } from "../colega.js";
+import { showAnew } from "../actions.js";
 
 const said = words("words-models");
 const ASK_AGAIN_MS = 3000;

@@ -1,7 +1,7 @@
 // A photo and its faces.
 
-import { ask, words } from "./colega.js";
-import { choose, confirm, goAndTell, move, showAnew } from "./dialogs.js";
+import { ask, words } from "../colega.js";
+import { choose, confirm, goAndTell, move, showAnew } from "../dialogs.js";
 
 const said = words("words-photo");
 const page = document.getElementById("photo");

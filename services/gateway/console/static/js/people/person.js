@@ -1,12 +1,12 @@
 // One person: renamed, described, added to, and what is done with each photo. Merging and erasing are in files of their own.
 
-import { address, announce, ask, day, element, fill, percent, words } from "./colega.js";
+import { address, announce, ask, day, element, fill, percent, words } from "../colega.js";
 import { adding } from "./adding.js";
-import { back, busy, choose, complain, confirm, move, offer, open, showAnew, told } from "./dialogs.js";
+import { back, busy, choose, complain, confirm, move, offer, open, showAnew, told } from "../dialogs.js";
 import { erasing } from "./erasing.js";
 import { hints, mark } from "./hints.js";
 import { alike, merging, undo } from "./merging.js";
-import { explained } from "./reasons.js";
+import { explained } from "../reasons.js";
 
 const said = words("words-person");
 const page = document.getElementById("person");

@@ -1,7 +1,7 @@
 // The gallery of people. Searching and paging are htmx's; here only what it leaves open.
 
-import "./colega.js";
-import { told } from "./dialogs.js";
+import "../colega.js";
+import { told } from "../dialogs.js";
 
 told();
 
