@@ -60,7 +60,8 @@ def opened(folder: Path, pair: Pair | None = None, **settings: str) -> Iterator[
         "COLEGA_BROKER_URL": broker,
         **settings,
     }
-    door = Door("127.0.0.1", ports.public(None, 23_000), pair)
+    reserved = ports.public(None, 23_000)
+    door = Door("127.0.0.1", reserved.port, pair, reserved)
     child = Child(programs.gateway(environment, door), folder / "logs")
     child.start()
     try:
@@ -68,3 +69,4 @@ def opened(folder: Path, pair: Pair | None = None, **settings: str) -> Iterator[
         yield Alone(door, key, child.pid or 0)
     finally:
         processes.end([child])
+        reserved.mark.close()

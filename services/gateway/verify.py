@@ -15,7 +15,7 @@ from services.broker.requests import Answer, Search
 from services.calibrated import Known
 from services.catalog import models, people, photos
 from services.errors import InvalidRequest, NotFound, PhotoRefused, Rejection
-from services.gateway import answers, problems, uploads
+from services.gateway import answers, auth, problems, uploads
 from services.gateway.auth import require_scope
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 from services.gateway.search import Gallery, SearchQuery, admitted, gallery_of, timings, vector_of
@@ -129,8 +129,8 @@ def detect(query: SearchQuery) -> ResponseReturnValue:
     """Where the faces of a photo are, without asking who they are: of one that is sent, or of a kept one (JSON)."""
     gallery = gallery_of(query.collection)
     if request.is_json:
-        if query.preview is not None:  # Originals are for keys that manage, and their use is noted.
-            raise InvalidRequest("preview: of photos that are sent only; kept ones have a thumbnail.")
+        if query.preview is not None:
+            auth.require_scope("manage")  # As for the original itself; others have its thumbnail.
         try:
             data = _kept(gallery, KeptPhoto.model_validate(request.get_json()).photo_id)
         except ValidationError as error:

@@ -49,7 +49,8 @@ class Wanted:
             from services.local import certificates  # noqa: PLC0415 - Takes its time, and commands import this.
 
             pair = certificates.self_signed(data, self.host)
-        return Door(self.host, ports.public(self.port, host=self.host), pair)
+        reserved = ports.public(self.port, host=self.host)
+        return Door(self.host, reserved.port, pair, reserved)
 
     def _given(self) -> Pair | None:
         if self.tls is None:
@@ -67,6 +68,8 @@ class Door:
     port: int
     pair: Pair | None
     """None: no TLS."""
+    reserved: ports.Reserved | None = None
+    """Keeps the port ours until the gateway listens on it."""
 
     @property
     def address(self) -> str:

@@ -3,6 +3,7 @@
 import random
 import socket
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from services.errors import CannotStart
 
@@ -55,20 +56,42 @@ def choose(names: Iterable[str], kept: Mapping[str, int]) -> dict[str, int]:
     return chosen
 
 
-def public(wanted: int | None, usual: int = 8000, *, host: str = "127.0.0.1") -> int:
-    """The port of the gateway on *host*: *wanted*, or the first free one from *usual* on where none was asked for.
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A port that no other service on this machine chooses, whether anybody listens on it yet or not."""
+
+    port: int
+    mark: socket.socket
+    """Holds the reservation until it is closed, or this process ends."""
+
+
+def public(wanted: int | None, usual: int = 8000, *, host: str = "127.0.0.1") -> Reserved:
+    """A port for the gateway on *host*: *wanted*, or the first free one from *usual* on where none was asked for.
+
+    Between choosing a port and listening on it seconds pass; two services that start together must not choose the same.
 
     Raises:
         CannotStart: *wanted* is taken, or there is none.
     """
     if wanted is not None:
-        if not is_free(wanted, host):
+        if not is_free(wanted, host) or (reserved := _reserved(wanted)) is None:
             raise CannotStart(f"Port {wanted} is taken. Give another one, or none to use the next that is free.")
-        return wanted
+        return reserved
     for port in range(usual, usual + _PUBLIC_TRIES):
-        if is_free(port, host):
-            return port
+        if is_free(port, host) and (reserved := _reserved(port)) is not None:
+            return reserved
     raise CannotStart(f"No port from {usual} to {usual + _PUBLIC_TRIES - 1} is free.")
+
+
+def _reserved(port: int) -> Reserved | None:
+    """The port, marked as ours by a name that only one process has at a time and that goes with it; None: another has it."""
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        mark.bind(f"\0colega-port-{port}")  # Linux's abstract names belong to the same network namespace as ports.
+    except OSError:
+        mark.close()
+        return None
+    return Reserved(port, mark)
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -43,19 +43,23 @@ def test_a_preview_has_bounds(service: Running, examples: Path) -> None:
     assert [answer.status_code for answer in refused] == [422, 422]
 
 
-def test_a_kept_photo_has_no_preview_by_which_its_original_could_be_had(
+def test_of_a_kept_photo_a_preview_is_for_keys_that_may_have_the_original(
     service: Running, gallery: str, examples: Path
 ) -> None:
     service.enrol({"Ana": [(examples / "queries" / "one.jpg").read_bytes()]}, gallery)
     [ana] = service.client(gallery).people.named("Ana")
     [face] = service.client(gallery).people.show(ana["id"])["shown_in"]
+    searches = service.client().keys.create("searches", ["search", "read"])["secret"]
 
+    asked, preview = {"photo_id": face["photo_id"]}, {"preview": 320}
     with service.http(params={"collection": gallery}) as http:
-        asked = {"photo_id": face["photo_id"]}
-        answers = [http.post("/v1/detect", params=more, json=asked) for more in ({}, {"preview": 320})]
+        mine = http.post("/v1/detect", params=preview, json=asked)
+        theirs = {"Authorization": f"Bearer {searches}"}
+        others = [http.post("/v1/detect", params=more, json=asked, headers=theirs) for more in ({}, preview)]
 
-    assert [answer.status_code for answer in answers] == [200, 422]
-    assert answers[0].json()["preview"] is None
+    assert (mine.status_code, mine.json()["preview"] is None) == (200, False)
+    assert [answer.status_code for answer in others] == [200, 403]
+    assert others[0].json()["preview"] is None
 
 
 def test_a_search_by_a_kept_face_has_no_photo_to_tell_of(service: Running, gallery: str, examples: Path) -> None:

@@ -47,5 +47,25 @@ def test_without_a_wish_the_next_free_public_port_is_taken() -> None:
     """8000 as a rule; here a rule of the test's."""
     first = ports.choose(["a"], {})["a"]
     with socket.create_server(("127.0.0.1", first)):
-        assert ports.public(None, usual=first) > first
-    assert ports.public(None, usual=first) == first
+        next_one = ports.public(None, usual=first)
+    found = ports.public(None, usual=first)
+
+    assert next_one.port > first
+    assert found.port == first
+    next_one.mark.close()
+    found.mark.close()
+
+
+def test_two_that_choose_before_either_listens_do_not_choose_the_same() -> None:
+    """Between choosing and listening the gateway takes seconds to start."""
+    first = ports.choose(["a"], {})["a"]
+    one, other = ports.public(None, usual=first), ports.public(None, usual=first)
+    with pytest.raises(CannotStart, match=str(one.port)):
+        ports.public(one.port)
+    one.mark.close()
+    again = ports.public(one.port)
+
+    assert (one.port, again.port) == (first, first)
+    assert other.port > first
+    for reserved in (other, again):
+        reserved.mark.close()

@@ -1,6 +1,6 @@
 // Which face of a rejected photo is meant: the photo is looked at again, harder, and one of its faces enrolled by hand.
 
-import { ask, fill, number } from "../colega.js";
+import { address, ask, fill, number } from "../colega.js";
 import { Boxes } from "../boxes.js";
 import { inReadingOrder, fromBase64, show } from "../photo.js";
 import { Picker } from "../picker.js";
@@ -14,9 +14,14 @@ export class FaceDialog {
   #chosen = -1;
   #faces = [];
 
-  /** @param {(item: object, how: object) => Promise<void>} onchosen enrols: person or person_id, box */
-  constructor(said, onchosen) {
+  /**
+   * @param {object} said words
+   * @param {(item: object, how: object) => Promise<void>} onchosen enrols: person or person_id, box
+   * @param {{large: boolean}} more whether the key may see more of the photo than its thumbnail
+   */
+  constructor(said, onchosen, { large }) {
     this.said = said;
+    this.large = large;
     this.onchosen = onchosen;
     this.dialog = at("face-dialog");
     this.photo = this.dialog.querySelector(".photo");
@@ -39,14 +44,16 @@ export class FaceDialog {
     this.dialog.showModal();
     let answer;
     try {
-      answer = await ask("POST", "detect", { query: { mode: "thorough", preview: PREVIEW_PX }, json: { photo_id: item.photo_id } });
+      const preview = this.large ? PREVIEW_PX : null;
+      answer = await ask("POST", "detect", { query: { mode: "thorough", preview }, json: { photo_id: item.photo_id } });
     } catch (problem) {
       at("face-says").textContent = explained(problem);
       return;
     }
     if (this.#item !== item) return;
     this.#faces = inReadingOrder(answer.faces);
-    await show(this.image, fromBase64(answer.preview));
+    if (answer.preview) await show(this.image, fromBase64(answer.preview));
+    else this.image.src = address(`photos/${item.photo_id}/thumbnail`);
     this.photo.hidden = false;
     at("face-says").textContent = this.#faces.length ? this.said.faces_found : this.said.no_faces;
     this.boxes.draw(

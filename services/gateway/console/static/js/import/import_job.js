@@ -26,7 +26,7 @@ export class JobView {
     this.page = page;
     this.said = said;
     this.job = null;
-    this.faces = page.may_choose ? new FaceDialog(said, (photo, how) => this.#again(photo, how)) : null;
+    this.faces = page.may_choose ? new FaceDialog(said, (photo, how) => this.#again(photo, how), { large: page.may_manage }) : null;
     at("files-end")?.addEventListener("change", () => this.#files());
     at("files-more")?.addEventListener("click", () => this.#moreFiles());
     at("cancel")?.addEventListener("click", () => at("cancel-dialog").showModal());
