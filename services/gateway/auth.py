@@ -8,14 +8,18 @@ know.
 import hashlib
 import hmac
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from flask import g, request
+from sqlalchemy.orm import Session
 
 from services.catalog import keys, sessions
+from services.catalog.console_schema import ConsoleSession
 from services.catalog.schema import ApiKey
-from services.errors import ColegaError, Forbidden, NotFound, Unauthorized
+from services.errors import CatalogUnavailable, ColegaError, Forbidden, NotFound, Unauthorized
 from services.gateway.doors import SCOPES, gateway, key
+from services.logs import logger
 
 PUBLIC = {"live", "ready", "openapi.doc_url", "openapi.openapi", "openapi_document", "problem_page", "asset"}
 _DOCS = ("openapi.", "swagger.")
@@ -87,8 +91,7 @@ def _of_secret(secret: str) -> ApiKey:
     with gateway().catalog.reading() as session:
         shown = keys.check(session, secret.strip())
     if keys.is_stale(shown):
-        with gateway().catalog.transaction() as session:
-            keys.touch(session, shown)
+        _note_use(shown, lambda session: keys.touch(session, shown))
     return shown
 
 
@@ -103,11 +106,28 @@ def _of_cookie() -> ApiKey:
         if not hmac.compare_digest(token.encode(), token_of(cookie).encode()):
             raise Forbidden("The request bears no token of this session. Load the page again and repeat what you did.")
     if sessions.is_stale(signed_in.session, time.time()):
-        with gateway().catalog.transaction() as session:
+
+        def touch(session: Session) -> None:
             sessions.touch(session, signed_in.session)
             keys.touch(session, signed_in.key)
+
+        _note_use(signed_in.session, touch)
     g.session = signed_in.session
     return signed_in.key
+
+
+def _note_use(of: ApiKey | ConsoleSession, note: Callable[[Session], None]) -> None:
+    """Write down that a key or a session was used.
+
+    A catalog that cannot be written just now is no reason to refuse the request, nor to have the next one wait for it, too.
+    """
+    if not gateway().known.may_note(type(of).__name__, of.id):
+        return
+    try:
+        with gateway().catalog.transaction() as session:
+            note(session)
+    except CatalogUnavailable:
+        logger().warning("key.use_not_noted", key=of.public_id if isinstance(of, ApiKey) else None)
 
 
 def _has(shown: ApiKey, needed: str) -> bool:

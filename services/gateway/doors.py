@@ -49,11 +49,22 @@ class Known:
     """
 
     _MODEL_LIVES_S = 60.0
+    _NOTED_EVERY_S = 15.0
 
     def __init__(self) -> None:
         self._models: dict[int, tuple[float, Model]] = {}
         self._people: dict[int, tuple[str, int, int]] = {}
         self._calibrations: dict[int, tuple[float, Calibrated]] = {}
+        self._noted: dict[tuple[str, int], float] = {}
+
+    def may_note(self, what: str, number: int) -> bool:
+        """Whether it is time to write down again that a key or a session was used: once a quarter of a minute at most."""
+        now_s = time.monotonic()
+        if now_s - self._noted.get((what, number), -self._NOTED_EVERY_S) < self._NOTED_EVERY_S:
+            return False
+        self._noted = {each: at for each, at in self._noted.items() if now_s - at < self._NOTED_EVERY_S}
+        self._noted[what, number] = now_s
+        return True
 
     def model(self, session: Session, model_id: int) -> Model:
         """The model of that number."""

@@ -16,6 +16,12 @@ GIVEN_UP = ("htmx:sendAbort", "htmx:afterRequest")
 """What htmx says of a request that it gave up for a newer one. Of one that failed it says more."""
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "images" / "console"
 
+_ALL_THERE = """() => [...document.images].every((image) => {
+  const { top, bottom, width } = image.getBoundingClientRect();
+  return !width || bottom < 0 || top > innerHeight || (image.complete && (image.naturalWidth > 0 || !image.currentSrc));
+})"""
+"""Every picture that is in view has arrived."""
+
 
 class Console:
     """Opens pages of one service; what they complain of is told at the end."""
@@ -93,6 +99,7 @@ class Console:
         if os.environ.get("SCREENSHOTS"):
             SCREENSHOTS.mkdir(parents=True, exist_ok=True)
             path = SCREENSHOTS / f"{name}.png"
+            page.wait_for_function(_ALL_THERE)
             page.screenshot(path=path, **how)
             Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
 

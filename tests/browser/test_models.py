@@ -119,7 +119,9 @@ def test_another_model_is_put_in_the_place_of_the_present_one_and_taken_back(
     page.get_by_role("button", name="Roll back…").click()
     page.get_by_role("dialog", name="Roll back").get_by_role("button", name="Roll back").click()
 
-    expect(page.get_by_text("Searches look in casia-webface again")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Searches look in casia-webface again. What was made stays ready.")).to_be_visible(
+        timeout=60_000
+    )
     assert _model(service.client(trained)) == "casia-webface"
 
 

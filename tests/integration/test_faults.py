@@ -92,10 +92,13 @@ def test_a_writer_that_holds_the_catalog_is_waited_for_and_then_named(service: R
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        connection = sqlite3.connect(service.data / "catalog" / "catalog.sqlite", isolation_level=None)
+        connection = sqlite3.connect(service.data / "catalog" / "catalog.sqlite", isolation_level=None, timeout=10)
+        connection.execute(
+            "UPDATE api_keys SET used_at = 0"
+        )  # A key's use is noted from time to time, which is a write, too.
         connection.execute("BEGIN IMMEDIATE")
         held.set()
-        release.wait(30)
+        release.wait(60)
         connection.execute("ROLLBACK")
         connection.close()
 
