@@ -18,7 +18,7 @@ SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs" / "images" / "console
 
 _ALL_THERE = """() => [...document.images].every((image) => {
   const { top, bottom, width } = image.getBoundingClientRect();
-  return !width || bottom < 0 || top > innerHeight || (image.complete && (image.naturalWidth > 0 || !image.currentSrc));
+  return !width || !image.checkVisibility() || bottom < 0 || top > innerHeight || (image.complete && (image.naturalWidth > 0 || !image.currentSrc));
 })"""
 """Every picture that is in view has arrived."""
 
