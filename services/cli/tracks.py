@@ -1,7 +1,7 @@
 """Tracks: which face of an answer is which of those before it, and who it is, decided over several answers.
 
-The rules and figures are those of the page Live (``static/js/tracks.js`` and ``deciding.js``); docs/live.md says why. Standard
-library only.
+The rules and figures are those of the page Live (``static/js/live/tracks.js`` and ``deciding.js``), but that a decision looks
+back on fewer seconds; docs/live.md says why. Standard library only.
 """
 
 import math

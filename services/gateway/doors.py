@@ -1,7 +1,8 @@
 """How a resource is written: what the gateway has open, and doors that say which scope they need."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -18,7 +19,7 @@ from services.calibrated import Calibrated
 from services.catalog import calibrations, collections, models
 from services.catalog.engine import Catalog
 from services.catalog.schema import ApiKey, Collection, Model
-from services.errors import NotFound
+from services.errors import NotFound, TooManyRequests
 from services.gateway.attempts import Attempts
 from services.gateway.rates import Rate
 from services.photos.store import PhotoStore
@@ -198,17 +199,43 @@ class Resource(APIBlueprint):
         **documented: Any,  # noqa: ANN401 - flask-openapi's
     ) -> Callable[[_F], _F]:
         """A route. *scope* (one, or ``one or another``) is checked before anything of the request's body is read."""
+        return lambda function: opened(self, method, rule, scope, function, in_memory=in_memory, **documented)
 
-        def opened(function: _F) -> _F:
-            endpoint = f"{self.name}.{function.__name__}"
-            SCOPES[endpoint] = scope
-            function.__annotations__.pop("return", None)  # Flask's type for it cannot be evaluated outside Flask.
-            if in_memory:
-                IN_MEMORY.add(endpoint)
-            add = getattr(self, method)
-            return cast("_F", add(rule, security=[{"key": []}], **documented)(function))
 
-        return opened
+def opened(
+    on: APIBlueprint,
+    method: str,
+    rule: str,
+    scope: str,
+    function: _F,
+    *,
+    in_memory: bool,
+    shown_as: str = "key",
+    **documented: Any,  # noqa: ANN401 - flask-openapi's
+) -> _F:
+    """*function* as a route of *on*, for keys with *scope* that are shown as OpenAPI's security scheme *shown_as*."""
+    endpoint = f"{on.name}.{function.__name__}"
+    SCOPES[endpoint] = scope
+    function.__annotations__.pop("return", None)  # Flask's type for it cannot be evaluated outside Flask.
+    if in_memory:
+        IN_MEMORY.add(endpoint)
+    return cast("_F", getattr(on, method)(rule, security=[{shown_as: []}], **documented)(function))
+
+
+@contextmanager
+def admitted() -> Iterator[None]:
+    """A place among the searches that go on at once; so what lies in the broker is bounded.
+
+    Raises:
+        TooManyRequests: All places are taken, and none got free in a while.
+    """
+    places = gateway().searches
+    if not places.acquire(timeout=gateway().limits.search_timeout_s / 2):
+        raise TooManyRequests("Too many searches at once. Try again in a moment.", retry_after_s=1)
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def collection_of(session: Session, name: str) -> Collection:

@@ -10,7 +10,7 @@ from services.errors import Forbidden
 from services.gateway import answers, uploads
 from services.gateway.auth import may
 from services.gateway.doors import InCollection, Resource, gateway
-from services.gateway.search import admitted, gallery_of
+from services.gateway.search import gallery_of, look
 
 resource = Resource("represent", "Embeddings, where they are given out")
 
@@ -44,15 +44,7 @@ def represent(query: InCollection) -> ResponseReturnValue:
         )
     photo = uploads.query_photo()
     gallery = gallery_of(query.collection)
-    with admitted():
-        answer = gateway().asking.look(
-            [photo],
-            mode="balanced",
-            detector=gallery.detector,
-            model=gallery.model.digest,
-            search=None,
-            timeout_s=gateway().limits.search_timeout_s,
-        )
+    answer = look(gallery, [photo], model=gallery.model.digest)
     seen = answer["photos"][0]
     found = [
         {

@@ -4,8 +4,7 @@ import array
 import base64
 import math
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,9 +20,9 @@ from services.broker.shadows import Shadow
 from services.calibrated import Calibrated
 from services.catalog import faces, models, rebuilds
 from services.catalog.schema import Collection, Model
-from services.errors import Conflict, InvalidRequest, TooManyRequests
+from services.errors import Conflict, InvalidRequest
 from services.gateway import matches, problems, rejected, uploads
-from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
+from services.gateway.doors import InCollection, Resource, Taken, admitted, collection_of, gateway
 from services.gateway.rejected import Rejected
 
 MORE_THAN_ASKED = 5
@@ -126,7 +125,6 @@ def search(query: SearchQuery) -> ResponseReturnValue:
     Whom somebody said that a face is not (`POST /v1/faces/{id}/reject`) is left out: for a kept face, and for a photo with the very
     bytes of one that is kept.
     """
-    mine = gateway()
     gallery = gallery_of(query.collection)
     decision = thresholds.of_search(
         gallery.calibrated,
@@ -150,23 +148,21 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         vector = vector_of(gallery, face_id)
         but = rejected.of_face(face_id)
         with admitted():
-            answer = mine.asking.search(
-                [vector], asked(but), model=gallery.model.digest, timeout_s=mine.limits.search_timeout_s
+            answer = gateway().asking.search(
+                [vector], asked(but), model=gallery.model.digest, timeout_s=gateway().limits.search_timeout_s
             )
     else:
         photo = uploads.query_photo()
         but = rejected.of_photo(photo, gallery.collection.id, gallery.round)
-        with admitted():
-            answer = mine.asking.look(
-                [photo],
-                mode=query.mode,
-                detector=gallery.detector,
-                model=gallery.model.digest,
-                search=asked(but),
-                shadow=gallery.shadow,
-                preview_px=query.preview,
-                timeout_s=mine.limits.search_timeout_s,
-            )
+        answer = look(
+            gallery,
+            [photo],
+            model=gallery.model.digest,
+            mode=query.mode,
+            search=asked(but),
+            shadow=gallery.shadow,
+            preview_px=query.preview,
+        )
     return {
         "model": answer["model"],
         "variant": answer["variant"],
@@ -249,20 +245,32 @@ def _shadow(session: Session, collection: Collection) -> Shadow | None:
     return Shadow(collection.id, rebuild.generation_id, digest, most)
 
 
-@contextmanager
-def admitted() -> Iterator[None]:
-    """A place among the searches that go on at once; so what lies in the broker is bounded.
+def look(
+    gallery: Gallery,
+    photos: list[bytes],
+    *,
+    model: str | None,
+    mode: str = "balanced",
+    search: Search | None = None,
+    shadow: Shadow | None = None,
+    preview_px: int | None = None,
+) -> Answer:
+    """Have faces found in *photos* as the gallery's are, with vectors where *model* is named and hits where *search* is given.
 
     Raises:
-        TooManyRequests: All places are taken, and none got free in a while.
+        TooManyRequests, Unavailable: As :func:`admitted`; or nobody answers in time.
     """
-    places = gateway().searches
-    if not places.acquire(timeout=gateway().limits.search_timeout_s / 2):
-        raise TooManyRequests("Too many searches at once. Try again in a moment.", retry_after_s=1)
-    try:
-        yield
-    finally:
-        places.release()
+    with admitted():
+        return gateway().asking.look(
+            photos,
+            mode=mode,
+            detector=gallery.detector,
+            model=model,
+            search=search,
+            shadow=shadow,
+            preview_px=preview_px,
+            timeout_s=gateway().limits.search_timeout_s,
+        )
 
 
 def vector_of(gallery: Gallery, face_id: str) -> str:

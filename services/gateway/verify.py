@@ -18,7 +18,7 @@ from services.errors import InvalidRequest, NotFound, PhotoRefused, Rejection
 from services.gateway import answers, auth, problems, uploads
 from services.gateway.auth import require_scope
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
-from services.gateway.search import Gallery, SearchQuery, admitted, gallery_of, timings, vector_of
+from services.gateway.search import Gallery, SearchQuery, gallery_of, look, timings, vector_of
 
 resource = Resource("verify", "Are these the same person? Where are the faces?")
 
@@ -108,7 +108,7 @@ def compare(query: VerifyQuery) -> ResponseReturnValue:
     elif person_id := request.form.get("person_id"):
         compared, known = _with_person(gallery, uploads.query_photo(), person_id, held), "fmr"
     else:
-        answer = _look(gallery, [uploads.query_photo("a"), uploads.query_photo("b")], model=gallery.model.digest)
+        answer = look(gallery, [uploads.query_photo("a"), uploads.query_photo("b")], model=gallery.model.digest)
         compared = _pair(_chosen(answer, 0, "a"), _chosen(answer, 1, "b"), held)
     similarity = compared.similarity
     table, calibrated = gallery.model.details.get("thresholds", {}), gallery.calibrated
@@ -137,7 +137,7 @@ def detect(query: SearchQuery) -> ResponseReturnValue:
             return problems.invalid(error)
     else:
         data = uploads.query_photo()
-    answer = _look(gallery, [data], model=None, mode=query.mode, preview_px=query.preview)
+    answer = look(gallery, [data], model=None, mode=query.mode, preview_px=query.preview)
     photo = answer["photos"][0]
     found = [
         {
@@ -166,21 +166,6 @@ def _kept(gallery: Gallery, photo_id: str) -> bytes:
     return gateway().store.get(photo.object_key)
 
 
-def _look(
-    gallery: Gallery, photos: list[bytes], *, model: str | None, mode: str = "balanced", preview_px: int | None = None
-) -> Answer:
-    with admitted():
-        return gateway().asking.look(
-            photos,
-            mode=mode,
-            detector=gallery.detector,
-            model=model,
-            search=None,
-            timeout_s=gateway().limits.search_timeout_s,
-            preview_px=preview_px,
-        )
-
-
 def _with_person(gallery: Gallery, photo: bytes, person_id: str, held: Mapping[str, Any] | None) -> Compared:
     """The person's score against the largest central face of *photo*, by the one definition of a score."""
     with gateway().catalog.reading() as session:
@@ -188,7 +173,7 @@ def _with_person(gallery: Gallery, photo: bytes, person_id: str, held: Mapping[s
         enrolled = bool(people.faces_of(session, person))
     if not enrolled:
         raise NotFound("enrolled face of person", person_id)
-    answer = _look(gallery, [photo], model=gallery.model.digest)
+    answer = look(gallery, [photo], model=gallery.model.digest)
     vector = _chosen(answer, 0, "photo")
     head = None if held is None else heads.for_searcher(held)
     asked = Search(gallery.collection.id, gallery.generation, 1, person=person.id, head=head)

@@ -1,15 +1,14 @@
 """Review: unknown faces are named, people who are one merged, wrong photos moved; what is said is remembered and can be undone."""
 
-import io
 import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from services.cli.client import Client
 from tests.browser.console import DESKTOP, PHONE, Console
+from tests.pictures import shrunk
 from tests.running import Running
 
 pytestmark = pytest.mark.slow
@@ -34,7 +33,7 @@ class Desk:
         self.client.faces.clusters(after=sequence)  # So that no page waits for it.
 
     def groups(self) -> None:
-        self.take_in(self.group, _shrunk(self.group, 7), _shrunk(self.group, 20))
+        self.take_in(self.group, shrunk(self.group, 7), shrunk(self.group, 20))
 
     def photo(self, name: str) -> bytes:
         return (self.examples / "people" / name / "1.jpg").read_bytes()
@@ -49,14 +48,6 @@ def desk(service: Running, gallery: str, examples: Path) -> Desk:
     people = sorted((examples / "people").iterdir())
     service.enrol({each.name: [photo.read_bytes() for photo in sorted(each.glob("*.jpg"))] for each in people}, gallery)
     return Desk(service, gallery, examples)
-
-
-def _shrunk(data: bytes, by: int) -> bytes:
-    with Image.open(io.BytesIO(data)) as opened:
-        picture = opened.convert("RGB")
-    out = io.BytesIO()
-    picture.resize((picture.width - by, picture.height - by)).save(out, "JPEG", quality=90)
-    return out.getvalue()
 
 
 def _open(console: Console, desk: Desk, show: str = "groups", **how: str | int) -> Page:
@@ -154,7 +145,7 @@ def test_single_faces_come_with_the_person_who_is_most_alike(console: Console, d
 
 
 def test_people_who_are_one_are_merged_with_a_way_back_and_two_are_left_alone(console: Console, desk: Desk) -> None:
-    desk.take_in(_shrunk(desk.photo("Joe Biden"), 3), person=HOSTILE)
+    desk.take_in(shrunk(desk.photo("Joe Biden"), 3), person=HOSTILE)
     page = _open(console, desk, "pairs")
     card = page.get_by_role("article").filter(has=page.get_by_role("link", name="Joe Biden"))
     expect(card.get_by_role("link", name=HOSTILE)).to_be_visible()
@@ -176,7 +167,7 @@ def test_people_who_are_one_are_merged_with_a_way_back_and_two_are_left_alone(co
 
 
 def test_a_photo_under_a_wrong_name_is_moved_to_whom_it_shows_or_kept(console: Console, desk: Desk) -> None:
-    desk.take_in(_shrunk(desk.photo("Joe Biden"), 9), person="Barack Obama")
+    desk.take_in(shrunk(desk.photo("Joe Biden"), 9), person="Barack Obama")
     page = _open(console, desk, "doubts")
     card = page.get_by_role("article").filter(has=page.get_by_role("button", name="It is Joe Biden"))
     expect(card).to_contain_text("Is this Barack Obama?")
@@ -206,9 +197,9 @@ def test_who_may_only_look_does_not_see_it(console: Console, desk: Desk) -> None
 
 
 def test_axe_finds_nothing_wrong_with_any_queue(console: Console, desk: Desk) -> None:
-    desk.take_in(_shrunk(desk.photo("Joe Biden"), 3), person="J. Biden")
-    desk.take_in(_shrunk(desk.photo("Eileen Collins"), 3), person="Barack Obama")
-    desk.take_in(desk.group, _shrunk(desk.group, 7))
+    desk.take_in(shrunk(desk.photo("Joe Biden"), 3), person="J. Biden")
+    desk.take_in(shrunk(desk.photo("Eileen Collins"), 3), person="Barack Obama")
+    desk.take_in(desk.group, shrunk(desk.group, 7))
     for show, width, theme, language in (
         ("groups", DESKTOP, "light", "en"),
         ("pairs", PHONE, "dark", "es"),

@@ -4,7 +4,6 @@ import random
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from sqlalchemy import func, select
 
 from services.catalog import collections, webhooks
 from services.catalog.engine import Catalog
-from services.catalog.migrate import migrate
 from services.catalog.webhook_schema import Delivery
 from tests.receiver import Receiver
 from tests.waiting import eventually
@@ -20,14 +18,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.slow
 
 KILLS = 2
-
-
-@pytest.fixture
-def catalog(catalog_url: str) -> Iterator[Catalog]:
-    catalog = Catalog(catalog_url)
-    migrate(catalog)
-    yield catalog
-    catalog.close()
 
 
 def test_killed_while_it_delivers_it_loses_nothing_and_keeps_the_order(catalog: Catalog, catalog_url: str) -> None:

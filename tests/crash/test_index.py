@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 from index.follower import Follower
 from services.catalog import faces, log, people
 from services.catalog.engine import Catalog
-from services.catalog.migrate import migrate
 from services.catalog.schema import Embedding, Face, Person
 from tests.crash.following import home
 from tests.integration.catalog import rows
@@ -45,15 +44,6 @@ MOMENTS = [
     "followed",
 ]
 KILLS = 150 if os.environ.get("COLEGA_SOAK") else 6
-
-
-@pytest.fixture
-def catalog(catalog_url: str) -> Iterator[Catalog]:
-    """An empty catalog, on SQLite and then on PostgreSQL."""
-    catalog = Catalog(catalog_url)
-    migrate(catalog)
-    yield catalog
-    catalog.close()
 
 
 class Writing:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 
 from services.catalog import chunks, generations
 from services.catalog.engine import Catalog
-from services.catalog.migrate import migrate
 from services.catalog.rebuild_schema import Chunk, Rebuild
 from services.catalog.schema import Collection, Embedding, Face, Generation, LogEntry, Person
 from services.photos.store import PhotoStore
@@ -45,15 +44,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "models").mkdir()
     bundles(folder / "models")
     return folder
-
-
-@pytest.fixture
-def catalog(catalog_url: str) -> Iterator[Catalog]:
-    """An empty catalog, on SQLite and then on PostgreSQL."""
-    catalog = Catalog(catalog_url)
-    migrate(catalog)
-    yield catalog
-    catalog.close()
 
 
 @pytest.fixture

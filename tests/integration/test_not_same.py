@@ -1,13 +1,12 @@
 """What somebody said is not so is honoured by searches, clusters and lists, on the whole service."""
 
-import io
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from services.cli.client import Client
 from services.cli.service import Document, ServiceError
+from tests.pictures import shrunk
 from tests.running import Running
 
 pytestmark = pytest.mark.slow
@@ -56,14 +55,6 @@ def office(service: Running, enrolled: str, examples: Path) -> Office:
     return Office(service, enrolled, examples)
 
 
-def _shrunk(data: bytes, by: int) -> bytes:
-    with Image.open(io.BytesIO(data)) as opened:
-        picture = opened.convert("RGB")
-    out = io.BytesIO()
-    picture.resize((picture.width - by, picture.height - by)).save(out, "JPEG", quality=90)
-    return out.getvalue()
-
-
 def test_a_search_by_face_or_by_the_photos_bytes_no_longer_names_who_was_rejected(office: Office) -> None:
     office.take_in(office.group)
     before = office.names()
@@ -88,7 +79,7 @@ def test_a_search_by_face_or_by_the_photos_bytes_no_longer_names_who_was_rejecte
 def test_another_photo_of_the_same_face_is_searched_as_ever(office: Office, tmp_path: Path) -> None:
     office.take_in(office.group)
     office.post(f"faces/{_face_like(office, 'Joe Biden')}/reject", person_id=office.person("Joe Biden"))
-    (tmp_path / "other.jpg").write_bytes(_shrunk(office.group, 5))
+    (tmp_path / "other.jpg").write_bytes(shrunk(office.group, 5))
 
     answer = office.client.search(tmp_path / "other.jpg", after=office.sequence)
 
@@ -112,7 +103,7 @@ def test_a_face_of_somebody_becomes_nobodys_and_an_import_that_names_them_says_o
 
 
 def test_a_cluster_proposes_the_next_person_and_is_rid_of_faces_that_were_taken_out(office: Office) -> None:
-    office.take_in(office.group, _shrunk(office.group, 7), _shrunk(office.group, 20))
+    office.take_in(office.group, shrunk(office.group, 7), shrunk(office.group, 20))
     cluster = next(c for c in office.clusters() if c["nearest"]["person"]["name"] == "Joe Biden")
     first, *others = [face["face_id"] for face in cluster["faces"]]
 
@@ -132,7 +123,7 @@ def test_a_cluster_proposes_the_next_person_and_is_rid_of_faces_that_were_taken_
 
 def test_two_people_who_are_two_are_not_listed_as_alike_again_until_that_is_taken_back(office: Office) -> None:
     photo = (office.examples / "people" / "Joe Biden" / "1.jpg").read_bytes()
-    office.take_in(_shrunk(photo, 3), person="J. Biden")
+    office.take_in(shrunk(photo, 3), person="J. Biden")
     one, other = office.person("Joe Biden"), office.person("J. Biden")
 
     def pairs() -> list[set[str]]:
@@ -152,7 +143,7 @@ def test_two_people_who_are_two_are_not_listed_as_alike_again_until_that_is_take
 def test_a_photo_under_the_wrong_name_is_doubted_until_somebody_confirms_it(office: Office) -> None:
     obama = office.person("Barack Obama")
     biden = (office.examples / "people" / "Joe Biden" / "1.jpg").read_bytes()
-    office.take_in(_shrunk(biden, 9), person="Barack Obama")
+    office.take_in(shrunk(biden, 9), person="Barack Obama")
     wrong = office.client.people.show(obama)["shown_in"][-1]["id"]
 
     def doubts(**asked: str) -> list[Document]:

@@ -21,7 +21,7 @@ from services.gateway.compreface.similarity import similarity
 from services.gateway.compreface.subjects import Deleted, erase_all
 from services.gateway.doors import collection_of, gateway
 from services.gateway.photos import raw_of, take_in
-from services.gateway.search import gallery_of, vector_of
+from services.gateway.search import gallery_of, look, vector_of
 from services.gateway.verify import cosine
 from services.intake import Label, Upload
 
@@ -96,7 +96,7 @@ def add_example(query: AddQuery) -> ResponseReturnValue:
     data = pictures.photo()
     name = people.normalise(query.subject)
     gallery = gallery_of(collection())
-    answer = found.look(gallery, [data], model=None)
+    answer = look(gallery, [data], model=None)
     if len(found.kept(answer, query.model_copy(update={"limit": 0}))) > 1:
         raise PhotoRefused(Rejection.SEVERAL_FACES, "Send a photo of one face.")
     with _a_place_to_wait():
@@ -182,7 +182,7 @@ def verify_example(path: ImagePath, query: FacesQuery) -> ResponseReturnValue:
     with gateway().catalog.reading() as session:
         face, person = _example(session, path.image_id)
     known = vector_of(gallery, face.public_id)
-    answer = found.look(gallery, [photo], model=gallery.model.digest)
+    answer = look(gallery, [photo], model=gallery.model.digest)
     seen = answer["photos"][0]["faces"]
     threshold = found.pair_threshold(gallery)
     result = [

@@ -4,7 +4,7 @@ Its doors know a key by the header ``x-api-key`` and need the same scopes as our
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from services.catalog import collections
 from services.errors import ColegaError, Forbidden
 from services.gateway.compreface import failures
-from services.gateway.doors import IN_MEMORY, PHOTOS_AT_ONCE, SCOPES, key
+from services.gateway.doors import PHOTOS_AT_ONCE, key, opened
 
 NAME = "compreface"
 
@@ -48,17 +48,22 @@ def door(
 ) -> Callable[[_F], _F]:
     """A route for keys with *scope*, whose body has as many *photos*, as multipart/form-data or as base64 in JSON."""
 
-    def opened(function: _F) -> _F:
-        endpoint = f"{NAME}.{function.__name__}"
-        SCOPES[endpoint] = scope
-        function.__annotations__.pop("return", None)  # Flask's type for it cannot be evaluated outside Flask.
+    def added(function: _F) -> _F:
         if photos:
-            IN_MEMORY.add(endpoint)
-            PHOTOS_AT_ONCE[endpoint] = photos * _BASE64
-        add = getattr(facade, method)
-        return cast("_F", add(rule, security=[{"x-api-key": []}], strict_slashes=False, **documented)(function))
+            PHOTOS_AT_ONCE[f"{NAME}.{function.__name__}"] = photos * _BASE64
+        return opened(
+            facade,
+            method,
+            rule,
+            scope,
+            function,
+            in_memory=photos > 0,
+            shown_as="x-api-key",
+            strict_slashes=False,
+            **documented,
+        )
 
-    return opened
+    return added
 
 
 def collection() -> str:

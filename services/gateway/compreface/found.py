@@ -12,7 +12,7 @@ from services.errors import PhotoRefused, Rejection
 from services.gateway import represent
 from services.gateway.compreface.facade import Asked
 from services.gateway.doors import gateway
-from services.gateway.search import Gallery, admitted
+from services.gateway.search import Gallery
 
 BUILT_IN = "mtcnn"
 
@@ -51,19 +51,6 @@ class Versions(BaseModel):
     """What has looked, where ``status`` asks for it."""
 
     plugins_versions: dict[str, str] | None = None
-
-
-def look(gallery: Gallery, photos: list[bytes], *, model: str | None, search: Search | None = None) -> Answer:
-    """Have faces found in *photos*, with vectors where *model* is named and hits where *search* is given."""
-    with admitted():
-        return gateway().asking.look(
-            photos,
-            mode="balanced",
-            detector=gallery.detector,
-            model=model,
-            search=search,
-            timeout_s=gateway().limits.search_timeout_s,
-        )
 
 
 def kept(answer: Answer, query: FacesQuery, place: int = 0) -> list[int]:

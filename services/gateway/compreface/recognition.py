@@ -12,7 +12,7 @@ from services.gateway.compreface import failures, found, pictures
 from services.gateway.compreface.facade import collection, door
 from services.gateway.compreface.found import FacesQuery, FoundFace, Versions
 from services.gateway.compreface.similarity import similarity
-from services.gateway.search import MORE_THAN_ASKED, gallery_of
+from services.gateway.search import MORE_THAN_ASKED, gallery_of, look
 from services.gateway.verify import cosine
 
 ALL, MOST = -1, 100
@@ -80,7 +80,7 @@ def recognize(query: RecognizeQuery) -> ResponseReturnValue:
     threshold = found.threshold(gallery)
     but = rejected.of_photo(photo, gallery.collection.id, gallery.round)
     asked = Search(gallery.collection.id, gallery.generation, count + MORE_THAN_ASKED + but.most)
-    answer = found.look(gallery, [photo], model=gallery.model.digest, search=asked)
+    answer = look(gallery, [photo], model=gallery.model.digest, search=asked)
     places = found.kept(answer, query)
     faces = [answer["photos"][0]["faces"][place] for place in places]
     answer = {**answer, "photos": [{"faces": faces}], "hits": [answer["hits"][place] for place in places]}
@@ -103,7 +103,7 @@ def detect(query: FacesQuery) -> ResponseReturnValue:
     """Where the faces of a photo (`file`) are."""
     photo = pictures.photo()
     gallery = gallery_of(collection())
-    answer = found.look(gallery, [photo], model=None)
+    answer = look(gallery, [photo], model=None)
     faces = answer["photos"][0]["faces"]
     result = [found.told(answer, query, faces[place]) for place in found.kept(answer, query)]
     return found.whole(gallery, query, result)
@@ -114,7 +114,7 @@ def verify(query: FacesQuery) -> ResponseReturnValue:
     """How alike the one face of `source_image` is to each face of `target_image`."""
     photos = [pictures.photo("source_image"), pictures.photo("target_image")]
     gallery = gallery_of(collection())
-    answer = found.look(gallery, photos, model=gallery.model.digest)
+    answer = look(gallery, photos, model=gallery.model.digest)
     sources, targets = found.kept(answer, query, 0), found.kept(answer, query, 1)
     if len(sources) > 1:
         raise PhotoRefused(Rejection.SEVERAL_FACES, "source_image: send a photo of one face.")
