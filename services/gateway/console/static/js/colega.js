@@ -13,6 +13,12 @@ export const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (whole,
 
 export const language = document.documentElement.lang;
 export const number = (value, options) => new Intl.NumberFormat(language, options).format(value);
+const plural = new Intl.PluralRules(language);
+
+/** "1 photo", "3 photos": `word_one` or `word_other` of *said*. */
+export const counted = (said, word, count) =>
+  fill(said[`${word}_${plural.select(count)}`] ?? said[`${word}_other`], { count: number(count) });
+
 export const percent = (share, digits = 0) => number(share, { style: "percent", maximumFractionDigits: digits });
 export const moment = (time) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
 export const day = (time) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(new Date(time));
@@ -69,6 +75,9 @@ export function signIn() {
   if (document.getElementById("session")?.open) return;
   location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
+
+/** Resolves after so many milliseconds. */
+export const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** An element with attributes, listeners (onclick: …) and children; strings become text, never markup. */
 export function element(tag, attributes = {}, ...children) {

@@ -1,9 +1,9 @@
 // Enrolling one photo of one person, and waiting until they can be found: over /v1/people and the job that it answers with.
 
 import { ask } from "./colega.js";
+import { ended } from "./jobs.js";
 
-const LONGEST_MS = 120_000;
-const FIRST_MS = 80, LAST_MS = 500;
+const WAIT = { firstMs: 80, lastMs: 500, longestMs: 120_000 };
 
 /** The photo was taken in and then refused: *reason* as in rejected items. *person* was made for it, and is there without a photo. */
 export class Rejected extends Error {
@@ -38,7 +38,7 @@ export async function enrol({ person = null, name = "", externalId = "" }, photo
   const [item] = accepted.items;
   if (item.status === "rejected") throw new Rejected(item.reason, null, newcomer);
   if (!mayRead) return { person: shown, sequence: null, state: "sent" };
-  const job = await ended(accepted.job);
+  const job = await ended(accepted.job, WAIT);
   if (job.rejected) {
     const { items } = await ask("GET", `jobs/${job.id}/items`, { query: { status: "rejected", limit: 1 } });
     throw new Rejected(items[0]?.reason ?? "low_quality", items[0]?.detail, newcomer);
@@ -50,14 +50,4 @@ export async function enrol({ person = null, name = "", externalId = "" }, photo
 /** Remove somebody who was made for a photo that was refused, when nobody tries again. Quietly: it is no longer what one is at. */
 export async function forget(person, mayManage) {
   if (person && mayManage) await ask("DELETE", `people/${person.id}`).catch(() => {});
-}
-
-/** The job, once it has come to its end. */
-async function ended(id) {
-  const giveUp = performance.now() + LONGEST_MS;
-  for (let pause = FIRST_MS; ; pause = Math.min(pause * 1.2, LAST_MS)) {
-    const job = await ask("GET", `jobs/${id}`);
-    if (["done", "failed", "cancelled"].includes(job.state) || performance.now() > giveUp) return job;
-    await new Promise((resolve) => setTimeout(resolve, pause));
-  }
 }

@@ -1,15 +1,10 @@
 // Who somebody is: a name field that offers the people enrolled as one types, after the combobox pattern of WAI-ARIA APG.
 // The page includes _picker.html, which has the field and the words.
 
-import { address, ask, element, fill, language, number, words } from "./colega.js";
+import { address, ask, counted, element, fill, language, words } from "./colega.js";
 
 const SHOWN = 6;
 const PAUSE_MS = 120;
-const plural = new Intl.PluralRules(language);
-
-/** "1 photo", "3 photos": `word_one` or `word_other` of *said*. */
-export const counted = (said, word, count) =>
-  fill(said[`${word}_${plural.select(count)}`] ?? said[`${word}_other`], { count: number(count) });
 
 let pressed = false;
 addEventListener("pointerdown", () => { pressed = true; }, { capture: true });

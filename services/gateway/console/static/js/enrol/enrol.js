@@ -1,7 +1,7 @@
 // Enrol at the camera: guide, take the best of several frames, name, and show that the person is recognised from then on.
 
 import { Camera, CameraProblem, explain, offer, surface } from "../camera.js";
-import { ask, element, fill, number, words } from "../colega.js";
+import { ask, element, fill, later, number, words } from "../colega.js";
 import { enrol, forget, Rejected } from "../enrolling.js";
 import { Gathering, judge, largest, luma } from "./guide.js";
 import { cutOut, drawFace, fromBase64, isShownAlike, show } from "../photo.js";
@@ -24,7 +24,6 @@ const PROOF_MS = 10_000;
 const camera = new Camera($("video"), { onlost: (problem) => { halt(); explain($("problem"), problem); } });
 const picker = new Picker(page.querySelector(".picker"), { onchange: nameChanged });
 const gathering = new Gathering();
-const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Counts up with every change of what the camera is watched for; a loop ends when it is not its number any more. */
 let watch = 0;

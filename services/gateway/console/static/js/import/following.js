@@ -1,10 +1,10 @@
 // A job as it goes on: server-sent events, and asking from time to time where the service has no stream to spare.
 
 import { address, ask } from "../colega.js";
+import { ENDS } from "../jobs.js";
 
 const POLL_MS = 1500;
 const POLLS_BEFORE_ANOTHER_STREAM = 20;
-export const ENDS = new Set(["done", "failed", "cancelled"]);
 
 export class Following {
   #source = null;

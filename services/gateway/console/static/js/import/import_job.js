@@ -1,9 +1,9 @@
 // One import as the service has it: how far it is, what was rejected and why, every file.
 
-import { address, announce, ask, element, fill, language, number } from "../colega.js";
-import { ENDS, Following } from "./following.js";
+import { address, announce, ask, counted, element, fill, language, number } from "../colega.js";
+import { Following } from "./following.js";
+import { ENDS } from "../jobs.js";
 import { explained, rejection } from "../reasons.js";
-import { counted } from "../picker.js";
 import { FaceDialog } from "./choosing_face.js";
 
 const at = (id) => document.getElementById(id);

@@ -1,12 +1,11 @@
 // The page Import: what was dropped is shown, then sent; what becomes of it is import_job.js's.
 
-import { ask, element, fill, number, words } from "../colega.js";
+import { ask, counted, element, fill, number, words } from "../colega.js";
 import { chosen, dropped, MOST_FILES, TooManyFiles } from "./picking.js";
 import { isArchive, label, sorted } from "./planning.js";
 import { sendArchive, Sending, sentName } from "./sending.js";
 import { JobView } from "./import_job.js";
 import { explained, rejection } from "../reasons.js";
-import { counted } from "../picker.js";
 
 const said = words("words-import");
 const page = words("import");

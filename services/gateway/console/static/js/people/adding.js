@@ -1,13 +1,11 @@
 // Adding photos to a person: sent a few at a time, followed until each is findable or rejected.
 
-import { announce, ask, element, fill, language, number } from "../colega.js";
+import { announce, ask, counted, element, fill, number } from "../colega.js";
+import { ended as endOf } from "../jobs.js";
 import { explained, rejection } from "../reasons.js";
 
 const AT_ONCE = 8; // Requests of no more photos than this go before imports.
 const LOOK_EVERY_MS = 300;
-const ENDS = ["done", "failed", "cancelled"];
-const plural = new Intl.PluralRules(language);
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export function adding(id, said, shown) {
   const form = document.getElementById("add");
@@ -57,11 +55,11 @@ async function send(id, files, said, shown) {
       refused.forEach((item) => tell(item.name, "rejected", `${rejection(item.reason).title}. ${rejection(item.reason).advice}`));
       looked += refused.length;
       const kept = some.length - refused.length;
-      for (let job = null; kept && !ENDS.includes(job?.state); await wait(LOOK_EVERY_MS)) {
-        job = await ask("GET", `jobs/${answer.job}`);
+      const onlook = (job) => {
         const ready = job.done + job.duplicate + job.rejected + job.cancelled;
         step(said.working, looked + ready, sent + looked + ready);
-      }
+      };
+      if (kept) await endOf(answer.job, { firstMs: LOOK_EVERY_MS, onlook });
       for (const item of kept ? (await ask("GET", `jobs/${answer.job}/items`, { query: { limit: 500 } })).items : []) {
         const why = item.status === "rejected" ? rejection(item.reason) : null;
         tell(item.name, item.status, why ? `${why.title}. ${why.advice}` : "");
@@ -86,6 +84,6 @@ async function send(id, files, said, shown) {
   document.getElementById("add-results").replaceChildren(...kept);
   for (const [status, word] of [["done", "added"], ["rejected", "rejected"]]) {
     const count = ended[status];
-    if (count) announce(fill(said[`${word}_${plural.select(count)}`], { count: number(count) }), status === "done" ? "good" : "error");
+    if (count) announce(counted(said, word, count), status === "done" ? "good" : "error");
   }
 }

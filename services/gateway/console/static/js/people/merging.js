@@ -1,8 +1,7 @@
 // Two people who are one: side by side, how alike they are, what a merge does, and the way back.
 
-import { address, announce, ask, element, fill, number, percent } from "../colega.js";
+import { address, announce, ask, counted, element, fill, number, percent } from "../colega.js";
 import { busy, choose, complain, goAndTell, open } from "../dialogs.js";
-import { counted } from "../picker.js";
 import { explained } from "../reasons.js";
 
 const MOST_ALIKE = 4;

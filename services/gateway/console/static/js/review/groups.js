@@ -1,9 +1,9 @@
 // Faces of nobody that look alike: named at once, taken apart, deleted.
 
-import { ask, element, fill, number } from "../colega.js";
+import { ask, counted, element, fill, number } from "../colega.js";
 import { choose, confirm } from "../dialogs.js";
 import { chip, facesOf, look, personLink } from "./parts.js";
-import { button, counted, said } from "./queue.js";
+import { button, said } from "./queue.js";
 
 const LISTED = 36;
 const COMPANY = 5;

@@ -1,8 +1,8 @@
 // What cards are made of: faces, people, and a look at the photo.
 
-import { address, ask, element, fill, meta, percent } from "../colega.js";
+import { address, ask, counted, element, fill, meta, percent } from "../colega.js";
 import { open } from "../dialogs.js";
-import { counted, said } from "./queue.js";
+import { said } from "./queue.js";
 
 const collection = meta("collection");
 const here = collection && collection !== "default" ? `?collection=${encodeURIComponent(collection)}` : "";

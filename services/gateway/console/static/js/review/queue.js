@@ -1,8 +1,7 @@
 // A queue: cards that are worked through one after the other, by buttons or keys, with a way back from the last.
 
-import { announce, ask, element, fill, number, words } from "../colega.js";
+import { announce, ask, counted, element, fill, later, number, words } from "../colega.js";
 import { busy, complain, offer } from "../dialogs.js";
-import { counted } from "../picker.js";
 import { explained } from "../reasons.js";
 
 export const said = words("words-review");
@@ -95,7 +94,7 @@ export class Queue {
         } catch (problem) {
           if (problem.status !== 503 && problem.status !== 429) throw problem;
           this.#comparing(problem.type.endsWith("/index-behind") ? said.comparing : explained(problem));
-          await new Promise((resolve) => { setTimeout(resolve, 1000 * (problem.retryAfterS || AGAIN_S)); });
+          await later(1000 * (problem.retryAfterS || AGAIN_S));
         }
       }
     } finally {
@@ -234,4 +233,3 @@ export const button = (label, key, run, kind = "") =>
   element("button", { class: `button ${kind}`, type: "button", onclick: run, "aria-keyshortcuts": key?.toUpperCase() }, label, key && element("kbd", { "aria-hidden": "true" }, key.toUpperCase()));
 
 export const saying = (sentence, values) => fill(sentence, values);
-export { counted, number };

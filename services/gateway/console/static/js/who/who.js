@@ -3,10 +3,9 @@
 import { Answers } from "./answers.js";
 import { Boxes } from "../boxes.js";
 import { Camera, explain, offer } from "../camera.js";
-import { announce, ask, element, fill, number, words } from "../colega.js";
+import { announce, ask, counted, element, fill, number, words } from "../colega.js";
 import { Enrolment } from "./enrolment.js";
 import { fromBase64, inReadingOrder, isShownAlike, show } from "../photo.js";
-import { counted } from "../picker.js";
 import { explained } from "../reasons.js";
 
 const said = words("words-who");
