@@ -8,6 +8,7 @@ from pathlib import Path
 from index.milvus.server import Server
 from services.local import ports
 from services.local.processes import Child, Program, wait_ready
+from tests.pausing import pause
 
 _SERVE = "import sys; from milvus_lite.adapter.grpc.server import run_server; run_server(sys.argv[1], '127.0.0.1', int(sys.argv[2]))"
 
@@ -45,7 +46,7 @@ class MilvusLite:
 
     def pause(self) -> None:
         """SIGSTOP: it listens and says nothing."""
-        os.kill(self._pid, signal.SIGSTOP)
+        pause(self._pid)
 
     def go_on(self) -> None:
         """SIGCONT."""

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.console import PHONE, Console
+from tests.pausing import pause
 from tests.running import Running
 
 pytestmark = pytest.mark.slow
@@ -52,7 +53,7 @@ def test_a_part_that_is_away_is_said_by_itself_and_so_is_all_of_it(own: Console)
     page = own.page("/status", language="es", width=PHONE)
     expect(page.locator("#status")).to_contain_text("Todo funciona.")
     broker = _broker(own.service)
-    os.kill(broker, signal.SIGSTOP)
+    pause(broker)
     try:
         expect(page.locator("#status")).to_contain_text("Intermediario de mensajes: no responde", timeout=60_000)
         expect(page.locator("#status")).to_contain_text("Valkey o Redis")

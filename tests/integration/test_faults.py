@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.service import ServiceError
+from tests.pausing import pause
 from tests.running import Running
 
 pytestmark = pytest.mark.slow
@@ -31,7 +32,7 @@ def _stopped(service: Running, part: str) -> Iterator[None]:
     pids = service.processes(part)
     assert pids
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        pause(pid)
     try:
         yield
     finally:
@@ -76,7 +77,7 @@ def test_while_the_broker_hangs_a_search_says_so_within_its_deadline(
 ) -> None:
     searcher = service.processes("workers.searcher")
     for pid in searcher:
-        os.kill(pid, signal.SIGSTOP)
+        pause(pid)
     try:
         with service.http(params={"collection": gallery}) as http:
             answer = http.post("/v1/search", files={"photo": (examples / "queries" / "one.jpg").read_bytes()})

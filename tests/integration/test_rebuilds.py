@@ -14,6 +14,7 @@ import pytest
 
 from services.cli.service import Document
 from tests import nets
+from tests.pausing import pause
 from tests.running import Running
 
 pytestmark = pytest.mark.slow
@@ -210,7 +211,7 @@ def test_at_a_terminal_it_asks_before_it_switches(service: Running, under_net: s
 def test_ctrl_c_leaves_it_going_on_and_says_so(service: Running, under_net: str) -> None:
     workers = set(service.processes("enrol,bulk,rebuild"))
     [takes_messages] = [worker for worker in workers if parent_of(worker) not in workers]
-    os.kill(takes_messages, signal.SIGSTOP)
+    pause(takes_messages)
     try:
         command = AtTerminal(service, "rebuild", "--model", CASIA, "--collection", under_net)
         command.until("planning")
