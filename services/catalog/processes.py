@@ -7,7 +7,8 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from services.catalog.engine import upsert
-from services.catalog.schema import Lease, Process, now
+from services.catalog.process_schema import Lease, Process
+from services.catalog.schema import now
 
 ALIVE_WITHIN_S = 15.0
 """A process that was not seen for longer is taken for gone."""

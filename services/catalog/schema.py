@@ -32,6 +32,7 @@ NO_EXTERNAL_ID = text("external_id IS NULL")
 UNFINISHED = text("state IN ('queued', 'waiting')")
 NOT_COMPUTED = text("state IN ('queued', 'running')")
 UNTOLD = text("NOT announced")
+EXPIRES = text("expires_at IS NOT NULL")
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -123,6 +124,10 @@ class Collection(Row):
     """Random; new at every restore. Sequence numbers of another epoch mean nothing."""
     head: Mapped[int] = mapped_column(Key, default=0)
     """The last sequence number given out."""
+    basis: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """On what lawful basis its people are in it: see :mod:`services.catalog.bases`."""
+    retention_days: Mapped[float | None]
+    """How long a person stays after they were enrolled; None: until somebody erases them."""
     created_at: Mapped[float] = mapped_column(Float, default=now())
 
 
@@ -142,6 +147,7 @@ class Person(Row):
         ),
         Index("people_by_search_name", "collection_id", "search_name"),
         Index("people_by_creation", "collection_id", "created_at", "id"),
+        Index("people_that_expire", "expires_at", sqlite_where=EXPIRES, postgresql_where=EXPIRES),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
@@ -154,6 +160,8 @@ class Person(Row):
     external_id: Mapped[str | None] = mapped_column(String(256))
     attributes: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     created_at: Mapped[float] = mapped_column(Float, default=now())
+    expires_at: Mapped[float | None]
+    """When they are erased of themselves."""
 
 
 class Photo(Row):
@@ -176,6 +184,8 @@ class Photo(Row):
     width_px: Mapped[int | None]
     height_px: Mapped[int | None]
     thumbnail_key: Mapped[str | None] = mapped_column(String(200))
+    sealed_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The key of its objects, photo, chips and thumbnail, wrapped; None: they are kept as they came."""
     created_at: Mapped[float] = mapped_column(Float, default=now(), index=True)
 
 
@@ -374,32 +384,6 @@ class Item(Row):
     attempts_alone: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[float] = mapped_column(Float, default=now())
     finished_at: Mapped[float | None]
-
-
-class Process(Row):
-    """Who runs, and how far each of its replicas is."""
-
-    __tablename__ = "processes"
-
-    id: Mapped[str] = mapped_column(String(128), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16))
-    """``gateway``, ``interactive``, ``bulk``, ``searcher``, ``training`` or ``maintenance``."""
-    host: Mapped[str] = mapped_column(String(255))
-    pid: Mapped[int]
-    started_at: Mapped[float] = mapped_column(Float, default=now())
-    seen_at: Mapped[float] = mapped_column(Float, default=now())
-    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    """Model and variant of a worker; collection, model, epoch and sequence of each replica of a searcher."""
-
-
-class Lease(Row):
-    """One process at a time does what is named here, for as long as it renews."""
-
-    __tablename__ = "leases"
-
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(128))
-    expires_at: Mapped[float]
 
 
 class Removal(Row):

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from services.catalog import checks, deliveries, held, jobs, processes
-from services.catalog.schema import Process
+from services.catalog.process_schema import Process
 from services.errors import ColegaError
 from services.gateway.doors import SCOPES, Gateway
 

@@ -2,12 +2,11 @@
 
 from alembic import context
 
-from services.catalog import console_schema, rebuild_schema, webhook_schema  # noqa: F401 - their tables belong to the metadata.
-from services.catalog.schema import Row
+from services.catalog.tables import METADATA
 
 connection = context.config.attributes["connection"]
 context.configure(
-    connection=connection, target_metadata=Row.metadata, render_as_batch=True, transaction_per_migration=False
+    connection=connection, target_metadata=METADATA, render_as_batch=True, transaction_per_migration=False
 )
 with context.begin_transaction():
     context.run_migrations()

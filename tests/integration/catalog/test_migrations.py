@@ -14,18 +14,16 @@ from sqlalchemy import Connection, MetaData, select, text
 from services.catalog import (
     calibrations,
     collections,
-    console_schema,  # noqa: F401 - as those of rebuilds.
     faces,
     generations,
     listing,
     log,
-    rebuild_schema,  # noqa: F401 - its tables belong to the metadata.
-    webhook_schema,  # noqa: F401 - as those of rebuilds.
 )
 from services.catalog.engine import Catalog
 from services.catalog.migrate import is_current, migrate
 from services.catalog.people import searchable
-from services.catalog.schema import Collection, Face, Generation, Row
+from services.catalog.schema import Collection, Face, Generation
+from services.catalog.tables import METADATA
 
 
 def test_migrating_twice_is_fine(catalog: Catalog) -> None:
@@ -39,7 +37,7 @@ def test_migrating_twice_is_fine(catalog: Catalog) -> None:
 def test_the_migrations_give_the_tables_of_the_schema(catalog: Catalog) -> None:
     with catalog.reading() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": False})
-        differences = compare_metadata(context, Row.metadata)
+        differences = compare_metadata(context, METADATA)
 
     assert differences == []
 
