@@ -8,7 +8,7 @@ import re
 from services.errors import InvalidRequest
 
 PHOTOS, CHIPS, THUMBNAILS, MODELS, ARCHIVES, CHECKS = "photos", "chips", "thumbnails", "models", "archives", "checks"
-SNAPSHOTS, REPORTS = "snapshots", "reports"
+SNAPSHOTS, REPORTS, LEDGER = "snapshots", "reports", "ledger"
 """The first part of every name; each kind can be listed by it."""
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
@@ -50,6 +50,16 @@ def snapshots(collection: int, generation: int) -> str:
 def report(job_id: str, file_name: str) -> str:
     """One file that a computation has made to be looked at: ``reports/<job id>/<file>``."""
     return _join(REPORTS, job_id, file_name)
+
+
+def reports(job_id: str) -> str:
+    """What the names of all files begin with that a computation has made to be looked at: ``reports/<job id>/``."""
+    return _join(REPORTS, job_id) + "/"
+
+
+def ledger(erasure_id: str) -> str:
+    """An entry of the ledger of erasures, outside the catalog: ``ledger/<erasure id>.json``."""
+    return _join(LEDGER, f"{erasure_id}.json")
 
 
 def _join(*parts: str) -> str:

@@ -4,13 +4,13 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
@@ -22,6 +22,8 @@ from urllib3.exceptions import HTTPError
 
 from services.errors import InvalidSettings, MissingObject, PhotoStoreUnavailable
 from services.photos import failures, keys
+from services.photos import sse as server_side
+from services.photos.several import some_at_a_time
 from services.settings import PhotoStoreSettings
 
 OCTETS = "application/octet-stream"
@@ -30,9 +32,6 @@ _PART_BYTES = 16 * 1024 * 1024  # What lies in memory of one upload; larger obje
 _READ_BYTES = 256 * 1024
 _AT_ONCE = 8  # Requests in flight of one get_many or put_many.
 _ABSENT = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,7 @@ class PhotoStore:
         region: str = "us-east-1",
         read_timeout_s: float = 5.0,
         folder: Path | None = None,
+        sse: str = "none",
     ) -> None:
         url = urlsplit(endpoint)
         if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/"):
@@ -74,6 +74,7 @@ class PhotoStore:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="photos")  # Started when they are first needed.
         self.bucket = bucket
         self.folder = folder  # Where a store on this machine keeps its files.
+        self._sse = server_side.wanted(sse)
         self._client = Minio(
             url.netloc,
             access_key=access_key,
@@ -93,6 +94,7 @@ class PhotoStore:
             settings.photos_secret_key.get_secret_value(),
             region=settings.photos_region,
             folder=settings.photos_folder,
+            sse=settings.photos_sse,
             read_timeout_s=read_timeout_s,
         )
 
@@ -118,7 +120,7 @@ class PhotoStore:
         with self._speaking(key):
             part = _PART_BYTES if length < 0 or length > _PART_BYTES else 0
             self._client.put_object(
-                self.bucket, key, stream, length, content_type, part_size=part, num_parallel_uploads=1
+                self.bucket, key, stream, length, content_type, sse=self._sse, part_size=part, num_parallel_uploads=1
             )
 
     def put_many(self, objects: Sequence[tuple[str, bytes]], *, content_type: str = OCTETS) -> None:
@@ -127,7 +129,7 @@ class PhotoStore:
         Raises:
             PhotoStoreUnavailable: As for :meth:`put`.
         """
-        _some_at_a_time(self._threads, lambda named: self.put(named[0], named[1], content_type=content_type), objects)
+        some_at_a_time(self._threads, lambda named: self.put(named[0], named[1], content_type=content_type), objects)
 
     def get(self, key: str) -> bytes:
         """The bytes of *key*.
@@ -144,9 +146,9 @@ class PhotoStore:
         Raises:
             PhotoStoreUnavailable: The store does not answer or refuses us.
         """
-        return _some_at_a_time(self._threads, self._get_or_none, object_keys)
+        return some_at_a_time(self._threads, self._get_or_none, object_keys)
 
-    def stream(self, key: str) -> Iterator[bytes]:
+    def stream(self, key: str) -> Generator[bytes, None, None]:
         """The bytes of *key*, piece by piece. Nothing is asked of the store before the first piece is.
 
         Raises:
@@ -288,13 +290,3 @@ class PhotoStore:
             raise PhotoStoreUnavailable(failures.sentence(error, self.folder)) from error
         except (MinioException, HTTPError, OSError, ParseError) as error:
             raise PhotoStoreUnavailable(failures.sentence(error, self.folder)) from error
-
-
-def _some_at_a_time(threads: ThreadPoolExecutor, function: Callable[[_T], _R], arguments: Sequence[_T]) -> list[_R]:
-    if len(arguments) <= 1:
-        return [function(argument) for argument in arguments]
-    asked = [threads.submit(function, argument) for argument in arguments]
-    for late in wait(asked, return_when=FIRST_EXCEPTION).not_done:
-        late.cancel()
-    wait(asked)  # Nothing goes on behind the caller's back.
-    return [each.result() for each in asked]  # What failed comes before what was cancelled.
