@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from index.attributes import Attributes
-from index.engine.engine import Engine, Image
+from index.engine.engine import Engine
+from index.engine.image import Image
 from index.engine.segment import Segment
 from index.manifest import Manifest
 from index.owners import Owners, Persons
@@ -30,6 +31,8 @@ class Frozen:
     templates: Image
     owners: tuple[Ids, Persons]
     attributes: Mapping[int, Mapping[str, str]]
+    cleansed: int
+    """The last log entry up to which nothing removed is in its segments; the rest of it has only what lives."""
 
     @property
     def segments(self) -> frozenset[str]:
@@ -56,6 +59,7 @@ def freeze(replica: Replica) -> Frozen:
         templates.image(),
         replica.owners.everything(),
         replica.attributes.everything(),
+        replica.cleansed,
     )
 
 

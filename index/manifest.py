@@ -9,6 +9,8 @@ from pathlib import Path
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+CLEANSED = "cleansed"
+"""Of the counts, the last log entry up to which nothing that was removed is in its files."""
 
 
 class DamagedSnapshot(Exception):
@@ -59,6 +61,11 @@ class Manifest:
     def attributes(self) -> str:
         """Of the files, the one with everybody's attributes."""
         return self.state.replace("/state-", "/attributes-").replace(".npz", ".json")
+
+    @property
+    def cleansed(self) -> int:
+        """The last log entry up to which nothing that was removed is in its files; -1 where that is not known."""
+        return int(self.counts.get(CLEANSED, -1))
 
     def write(self, file: Path) -> None:
         """Write it to *file*, on disk when this returns.

@@ -64,6 +64,10 @@ class VectorIndex(Protocol):
     def trouble(self) -> str:
         """What does not work at the moment though searches are answered; empty where nothing is wrong."""
 
+    @property
+    def cleansed(self) -> int:
+        """The last log entry up to which nothing that was removed is left in its files."""
+
     def __len__(self) -> int:
         """How many faces a search looks among."""
 
@@ -103,6 +107,9 @@ class VectorIndex(Protocol):
         Returns:
             Whether something is under way or waits to be done, so that it is worth calling again soon.
         """
+
+    def hasten(self, sequence: int) -> None:
+        """Have :meth:`settle` see to it that nothing removed up to log entry *sequence* is left in its files."""
 
     def vectors(self, ids: Sequence[int] | Ids) -> Vectors:
         """The stored vectors of faces, as (n, d) float32. Unknown or removed faces give rows of zeros."""

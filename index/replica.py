@@ -30,6 +30,16 @@ class Replica:
         return self._sequence
 
     @property
+    def cleansed(self) -> int:
+        """The last log entry up to which nothing that was removed is left in the files of its indexes."""
+        return min(self._sequence, self.faces.cleansed, self.templates.cleansed)
+
+    def hasten(self, sequence: int) -> None:
+        """Have :meth:`settle` see to it that nothing removed up to log entry *sequence* is left in files."""
+        self.faces.hasten(sequence)
+        self.templates.hasten(sequence)
+
+    @property
     def is_outdated(self) -> bool:
         """Whether what it stands on was replaced by somebody else, so that it must be made anew."""
         return False

@@ -18,7 +18,7 @@ from pathlib import Path
 from index import frozen as states
 from index.engine.engine import Engine
 from index.frozen import Frozen
-from index.manifest import MANIFEST, DamagedSnapshot, Manifest, Stored, named, newest
+from index.manifest import CLEANSED, MANIFEST, DamagedSnapshot, Manifest, Stored, named, newest
 from index.protocol import Reached, Shelf, unwatched
 from index.replica import Replica
 
@@ -62,7 +62,7 @@ class Snapshots:
         for segment in sorted(frozen.segments):
             files |= {each: self._once(each) for each in self._files_of(segment)}
         faces, templates = (tuple(n for n, _ in image.segments) for image in (frozen.faces, frozen.templates))
-        counts = {"faces": len(frozen.owners[0])}
+        counts = {"faces": len(frozen.owners[0]), CLEANSED: frozen.cleansed}
         manifest = Manifest(
             frozen.epoch, frozen.sequence, frozen.dimension, faces, templates, counts, files, state=f"{name}/{state}"
         )
@@ -92,20 +92,30 @@ class Snapshots:
                 self._reached("file uploaded")
         self._shelf.put(manifest.object, self.folder / manifest.object)
         self._reached("snapshot uploaded")
+        there = {name for name, _ in self._shelf.names()}
+        for name in manifest.files:  # What went meanwhile with an older snapshot that held somebody who was erased.
+            if name not in there:
+                self._shelf.put(name, self.folder / name)
         self._prune(manifest.epoch, self._shelf)
 
-    def read(self, epoch: str, engine: Callable[[], Engine], dimension: int) -> tuple[Replica | None, list[str]]:
+    def read(
+        self, epoch: str, engine: Callable[[], Engine], dimension: int, *, least: int = -1
+    ) -> tuple[Replica | None, list[str]]:
         """The replica of the newest usable snapshot of *epoch*, and what was wrong with it or with newer ones.
 
         Args:
             epoch: Of the collection now; snapshots of another belong to another history.
             engine: Makes an empty engine over :attr:`segments`.
             dimension: Of the vectors.
+            least: The log entry up to which nothing removed may be in it.
         """
         troubles: list[str] = []
         for name in self._candidates(epoch, troubles):
             try:
                 manifest = self._manifest(name)
+                if manifest.cleansed < least:
+                    shutil.rmtree(self.folder / name, ignore_errors=True)
+                    continue
                 if manifest.dimension == dimension and manifest.name == name:
                     self._bring(manifest, troubles)
                     return states.thaw(manifest, self.folder, engine), troubles
@@ -129,11 +139,28 @@ class Snapshots:
             ]
         return []
 
+    def drop_others(self, epoch: str) -> None:
+        """Let go of snapshots here of another history than *epoch*: it never comes back, and may have whom this one erased."""
+        for name in self._here():
+            if not name.startswith(f"{epoch}-"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+
     def drop_all(self) -> None:
         """Let go of every snapshot here and of its files: they proved damaged, and the replica is made from rows."""
         for name in self._here():
             shutil.rmtree(self.folder / name, ignore_errors=True)
         self._known.clear()
+
+    def forget(self, epoch: str, sequence: int) -> None:
+        """Remove what may hold something that log entries up to *sequence* removed, or is of another history than *epoch*.
+
+        Called while no snapshot is being written: what of one that failed is here goes, too.
+        """
+        for manifest in self._readable():
+            if manifest.epoch != epoch or manifest.cleansed < sequence:
+                shutil.rmtree(self.folder / manifest.name, ignore_errors=True)
+        for left in self.folder.glob("*.partial*"):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
     def clean(self, used: set[str]) -> None:
         """Remove files of segments that neither the engines nor a snapshot here name. Called by the engines' writer.

@@ -28,12 +28,17 @@ class Sizes:
     """A segment with any dead is written anew after this, so that nothing of a removed face stays on disk."""
 
 
-def worth_merging(parts: Sequence[Part], sizes: Sizes) -> list[Part]:
-    """The parts to merge next: frozen tails, else too many small segments, else one with too many or too old dead."""
+def worth_merging(parts: Sequence[Part], sizes: Sizes, *, cleansed: int = -1) -> list[Part]:
+    """The parts to merge next: frozen tails, else too many small segments, else one with too many or too old dead.
+
+    Before small ones, one with any dead that a log entry up to *cleansed* removed: those must leave the disk.
+    """
     frozen: list[Part] = [part for part in parts[:-1] if isinstance(part, Tail)]
     if frozen:
         return frozen
     segments = [part for part in parts if isinstance(part, Segment)]
+    if unclean := next((part for part in segments if is_left(part, cleansed)), None):
+        return [unclean]
     small = sorted((part for part in segments if part.alive < sizes.segment), key=lambda part: part.alive)
     if len(small) >= sizes.small:
         chosen: list[Part] = []
@@ -44,6 +49,12 @@ def worth_merging(parts: Sequence[Part], sizes: Sizes) -> list[Part]:
         if len(chosen) > 1:
             return chosen
     return next(([part] for part in segments if _is_worn(part, sizes)), [])
+
+
+def is_left(part: Part, sequence: int) -> bool:
+    """Whether a part still has a row that a log entry up to *sequence* may have removed."""
+    since = part.tombstones.since
+    return since is not None and since <= sequence
 
 
 def cut(blocks: Iterable[tuple[Ids, Half]], rows: int) -> Iterator[tuple[list[Ids], list[Half]]]:

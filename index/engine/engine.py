@@ -11,7 +11,6 @@ An index that is only looked up by number (the faces of a replica) never gets co
 import secrets
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from index.engine import compaction, looking, merging, refine
 from index.engine.compaction import Sizes
 from index.engine.device import Device, Processor
+from index.engine.image import Image
 from index.engine.looking import Helper, Part
 from index.engine.sealing import Sealer
 from index.engine.segment import CODES, IDS, VECTORS, Keeping, Segment
@@ -31,16 +31,6 @@ from index.protocol import Half, Hits, Ids, Reached, Vectors, unwatched, validat
 
 _FEW = 4096
 """So many faces to look among are compared one by one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """All of an engine at one moment, for a snapshot: sealed segments by name with their dead, and the newest rows."""
-
-    sequence: int
-    segments: tuple[tuple[str, Bits], ...]
-    ids: Ids
-    vectors: Half
 
 
 class Engine:
@@ -68,7 +58,7 @@ class Engine:
         self._settling = Settling(folder, dimension, sealer, self._sizes, device, self._open, reached)
         self._parts: tuple[Part, ...] = (Tail(dimension, self._sizes.tail),)
         """Oldest first; the last is the tail that takes new faces."""
-        self._sequence = 0
+        self._sequence, self._before = 0, 0
         self._is_searched = False
 
     @property
@@ -83,6 +73,17 @@ class Engine:
 
     def __len__(self) -> int:
         return sum(part.alive for part in self._parts)
+
+    @property
+    def cleansed(self) -> int:
+        """The last log entry up to which nothing that was removed is left in its files."""
+        written = (*(part for part in self._parts if isinstance(part, Segment)), *self._settling.parts())
+        left = [part.tombstones.since - 1 for part in written if part.tombstones.since is not None]
+        return min(left, default=self._sequence)
+
+    def hasten(self, sequence: int) -> None:
+        """Have :meth:`settle` write anew every segment with a row that a log entry up to *sequence* removed."""
+        self._settling.hasten(sequence)
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -113,18 +114,19 @@ class Engine:
         while start < len(numbers):
             tail = self._tail_with_room()
             some = slice(start, start + tail.room)
-            self._replace(numbers[some], rounded[some], tail)
+            self._replace(numbers[some], rounded[some], tail, self._since(sequence))
             start = some.stop
-        self._sequence = sequence
+        self.advance(sequence)
 
     def remove(self, ids: Sequence[int] | Ids, *, sequence: int) -> None:
         """Make faces unfindable, at once and for every later search."""
-        self._bury(*looking.located(self._parts, np.asarray(ids, np.int64)))
-        self._sequence = sequence
+        self._bury(*looking.located(self._parts, np.asarray(ids, np.int64)), self._since(sequence))
+        self.advance(sequence)
 
     def advance(self, sequence: int) -> None:
         """Note that the log was read up to *sequence* although nothing here changed."""
-        self._sequence = sequence
+        if sequence != self._sequence:
+            self._sequence, self._before = sequence, self._sequence
 
     def fill(self, blocks: Iterable[tuple[Ids, Half]], *, sequence: int) -> None:
         """Take in a whole collection, in segments; see :class:`index.protocol.VectorIndex`.
@@ -146,7 +148,7 @@ class Engine:
             segments.append(self._open(name))
         else:
             self._parts = (*segments, Tail(self._dimension, self._sizes.tail))
-        self._sequence = sequence
+        self._sequence = self._before = sequence
         if self._is_searched:
             self.prepare()
 
@@ -203,20 +205,12 @@ class Engine:
 
     def settle(self) -> bool:
         """Take in what was sealed and merged, and have the next begun; see :class:`index.protocol.VectorIndex`."""
-        self._parts, is_busy = self._settling.settle(self._parts, scanned=self._is_searched)
+        self._parts, is_busy = self._settling.settle(self._parts, sequence=self._sequence, scanned=self._is_searched)
         return is_busy
 
     def image(self) -> Image:
         """All of it at this moment. Called by the writer."""
-        segments = [part for part in self._parts if isinstance(part, Segment)]
-        tails = [part for part in self._parts if isinstance(part, Tail)]
-        living = [np.flatnonzero(~part.tombstones.are_dead(np.arange(len(part)))) for part in tails]
-        return Image(
-            self._sequence,
-            tuple((segment.name, segment.tombstones.bits.copy()) for segment in segments),
-            np.concatenate([part.ids[rows] for part, rows in zip(tails, living, strict=True)]),
-            np.concatenate([part.vectors[rows] for part, rows in zip(tails, living, strict=True)]),
-        )
+        return Image.of(self._parts, self._sequence)
 
     def restore(self, image: Image) -> None:
         """Become what an image says; the segments' files are in the folder.
@@ -232,7 +226,7 @@ class Engine:
             some = slice(start, start + tail.room)
             tail.append(image.ids[some], image.vectors[some])
             start = some.stop
-        self._sequence = image.sequence
+        self._sequence = self._before = image.sequence
         if self._is_searched:
             self.prepare()
 
@@ -282,17 +276,21 @@ class Engine:
             self._parts = (*self._parts, Tail(self._dimension, self._sizes.tail))
         return self._tail()
 
-    def _replace(self, ids: Ids, vectors: Half, tail: Tail) -> None:
+    def _since(self, sequence: int) -> int:
+        """The first log entry of those up to *sequence* that are being applied: others of them may have been before."""
+        return (self._before if sequence == self._sequence else self._sequence) + 1
+
+    def _replace(self, ids: Ids, vectors: Half, tail: Tail, since: int) -> None:
         """Write rows, then bury what they replace: a search meets the old or the new, or both and takes the new."""
         before = looking.located(self._parts, ids)
         tail.append(ids, vectors)
         self._reached("rows written")
-        self._bury(*before)
+        self._bury(*before, since)
 
-    def _bury(self, part_of: NDArray[np.int64], row_of: NDArray[np.int64]) -> None:
+    def _bury(self, part_of: NDArray[np.int64], row_of: NDArray[np.int64], since: int) -> None:
         for part, row in zip(part_of.tolist(), row_of.tolist(), strict=True):
             if part >= 0:
-                self._parts[part].bury(row)
+                self._parts[part].bury(row, since)
                 self._reached("row buried")
 
     def _open(self, name: str, dead: Bits | None = None) -> Segment:

@@ -26,6 +26,8 @@ class EngineHome:
     keeping: Keeping = "mapped"
     device: Device = field(default_factory=Processor)
     """What scans the templates; faces are looked up by number."""
+    least: int = -1
+    """Snapshots that were not cleansed up to this log entry are not used, and those that are here go."""
     sizes: Sizes | None = None
     """None: as the device has them."""
     reached: Reached = unwatched
@@ -37,7 +39,8 @@ class EngineHome:
 
     def restored(self, epoch: str) -> tuple[Replica | None, list[str]]:
         """See :class:`index.follower.Home`."""
-        replica, troubles = self.snapshots.read(epoch, self._engine, self.dimension)
+        self.snapshots.drop_others(epoch)
+        replica, troubles = self.snapshots.read(epoch, self._engine, self.dimension, least=self.least)
         if replica is not None:
             assert isinstance(replica.templates, Engine)
             replica.templates.prepare()

@@ -80,6 +80,6 @@ class Segment:
         found = (self.ids[rows] == ids) & ~self.tombstones.are_dead(rows)
         return np.where(found, rows, -1)
 
-    def bury(self, row: int) -> bool:
-        """Mark a row dead; False: it was."""
-        return self.tombstones.bury(row)
+    def bury(self, row: int, since: int = 0) -> bool:
+        """Mark a row dead, which no earlier log entry than *since* removed; False: it was."""
+        return self.tombstones.bury(row, since)

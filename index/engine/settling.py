@@ -46,6 +46,8 @@ class _UnderWay:
     """Which rows were dead when it began."""
     output: str
     """Name of the segment that is made; empty where only codes are."""
+    sequence: int
+    """The last log entry that it had when this began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,16 @@ class Settling:
         self._under_way: _UnderWay | None = None
         self._loading: _Loading | None = None
         self._rests_until = 0.0
+        self._cleansed = -1
         self.trouble = ""
         """Why the last piece of work failed, while none has succeeded since."""
 
-    def settle(self, parts: Parts, *, scanned: bool) -> tuple[Parts, bool]:
+    def settle(self, parts: Parts, *, sequence: int, scanned: bool) -> tuple[Parts, bool]:
         """Take in what the sealer and the device have finished, and give them the next thing to do. Milliseconds.
 
         Args:
             parts: Of the engine, oldest first.
+            sequence: The last log entry that is in them.
             scanned: Whether segments are to be made ready for scanning.
 
         Returns:
@@ -117,7 +121,7 @@ class Settling:
             parts = self._loaded(parts, loaded)
         if time.monotonic() < self._rests_until:
             return parts, True
-        self._begin(parts, scanned=scanned)
+        self._begin(parts, sequence, scanned=scanned)
         return parts, self._under_way is not None or self._loading is not None
 
     def prepare(self, parts: Parts) -> None:
@@ -131,28 +135,38 @@ class Settling:
             for segment, begun in [(segment, self._device.begin(segment, self._folder)) for segment in bare]:
                 segment.scan = begun.result()
 
+    def hasten(self, sequence: int) -> None:
+        """Write anew from now on whatever has a row that a log entry up to *sequence* removed."""
+        self._cleansed = max(self._cleansed, sequence)
+
+    def parts(self) -> Parts:
+        """What is being merged: as long as it is, its files are there, those of a frozen tail, too."""
+        works = [self._under_way, self._loading.merge if self._loading is not None else None]
+        return tuple(part for work in works if work is not None for part in work.parts)
+
     def names(self) -> set[str]:
         """Names of the segments that are being read or made."""
         works = [self._under_way, self._loading.merge if self._loading is not None else None]
         return {name for work in works if work is not None for name in (work.output, *work.names) if name}
 
-    def _begin(self, parts: Parts, *, scanned: bool) -> None:
+    def _begin(self, parts: Parts, sequence: int, *, scanned: bool) -> None:
         """Have the most useful thing done, if there is any."""
-        if chosen := compaction.worth_merging(parts, self._sizes):
+        if chosen := compaction.worth_merging(parts, self._sizes, cleansed=self._cleansed):
             inputs = tuple(Input(self._named(part), part.tombstones.bits.tobytes()) for part in chosen)
             coded = scanned and self._device.by_codes
             work = Merge(self._folder, self._dimension, inputs, secrets.token_hex(8), coded)
             dead = tuple(np.frombuffer(each.dead, np.uint8) for each in inputs)
             self._reached("merge begins")
             ticket = self._sealer.begin(work)
-            self._under_way = _UnderWay(ticket, tuple(chosen), tuple(each.name for each in inputs), dead, work.output)
+            names = tuple(each.name for each in inputs)
+            self._under_way = _UnderWay(ticket, tuple(chosen), names, dead, work.output, sequence)
             return
         bare = [part for part in parts if isinstance(part, Segment) and part.scan is None]
         if not scanned or not bare:
             return
         if self._device.lacks_codes(bare[0], self._folder):
             ticket = self._sealer.begin(Code(self._folder, self._dimension, bare[0].name))
-            self._under_way = _UnderWay(ticket, (bare[0],), (bare[0].name,), (), "")
+            self._under_way = _UnderWay(ticket, (bare[0],), (bare[0].name,), (), "", sequence)
         else:
             self._load(bare[0])
 
@@ -184,7 +198,7 @@ class Settling:
             since = np.unpackbits(part.tombstones.bits & ~dead_then, bitorder="little")
             rows = segment.rows_of(part.ids[np.flatnonzero(since)])
             for row in rows[rows >= 0].tolist():
-                segment.bury(row)
+                segment.bury(row, done.sequence + 1)
         first = min(n for n, part in enumerate(parts) if part in done.parts)
         others = [part for part in parts if part not in done.parts]
         for part, name in zip(done.parts, done.names, strict=True):

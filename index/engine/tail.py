@@ -66,9 +66,9 @@ class Tail:
         rows[(rows >= 0) & self.tombstones.are_dead(np.maximum(rows, 0))] = -1
         return rows
 
-    def bury(self, row: int) -> bool:
-        """Mark a row dead; False: it was."""
-        return self.tombstones.bury(row)
+    def bury(self, row: int, since: int = 0) -> bool:
+        """Mark a row dead, which no earlier log entry than *since* removed; False: it was."""
+        return self.tombstones.bury(row, since)
 
     def nearest(self, queries: NDArray[np.float32], k: int, dead: Bits) -> tuple[NDArray[np.float32], Rows]:
         """The *k* most similar rows that are not in the bitmap *dead*: similarities and rows, (q, at most k).

@@ -14,23 +14,32 @@ Bits = NDArray[np.uint8]
 
 
 class Tombstones:
-    """The dead among *rows*. One writer, any number of readers."""
+    """The dead among *rows*. One writer, any number of readers.
 
-    def __init__(self, rows: int, bits: Bits | None = None) -> None:
+    Args:
+        rows: How many there are.
+        bits: Those that are dead from the start on.
+        since: The log entry of which the first of these were removed, or an earlier one.
+    """
+
+    def __init__(self, rows: int, bits: Bits | None = None, *, since: int = 0) -> None:
         self.bits: Bits = np.zeros((rows + 7) // 8, np.uint8) if bits is None else bits.copy()
         self.count = 0 if bits is None else int(np.unpackbits(bits, count=rows, bitorder="little").sum())
         self.first_at: float | None = time.monotonic() if self.count else None
         """When the first was buried, by the monotonic clock."""
+        self.since: int | None = since if self.count else None
+        """No row that is dead here was removed by an earlier log entry than this; None: none is dead."""
         self._copy: tuple[int, Bits] = -1, self.bits
 
-    def bury(self, row: int) -> bool:
-        """Mark a row dead. False: it was dead already."""
+    def bury(self, row: int, since: int = 0) -> bool:
+        """Mark a row dead, which no earlier log entry than *since* removed. False: it was dead already."""
         bit = 1 << (row & 7)
         if self.bits[row >> 3] & bit:
             return False
         self.bits[row >> 3] |= bit
         self.count += 1
         self.first_at = self.first_at or time.monotonic()
+        self.since = since if self.since is None else min(self.since, since)
         return True
 
     def copied(self) -> Bits:

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 from numpy.typing import NDArray
 
+from index.milvus.cleansing import Cleansing
 from index.milvus.server import MOST, Server
 from index.protocol import Half, Hits, Ids, Vectors, validated
 from services.errors import IndexUnavailable, InvalidRequest
@@ -49,6 +50,7 @@ class MilvusIndex:
         self._dimension = dimension
         self._writes = writes
         self._tagged = tagged
+        self._cleansing = Cleansing(server, name)
         self._sequence = 0
         self._count = 0
         self._is_counted = False
@@ -73,6 +75,15 @@ class MilvusIndex:
     def trouble(self) -> str:
         """Why Milvus does not answer; empty while it does."""
         return self._server.trouble
+
+    @property
+    def cleansed(self) -> int:
+        """The last log entry up to which what was removed is in none of Milvus's segments, as far as this process has seen."""
+        return self._cleansing.cleansed
+
+    def hasten(self, sequence: int) -> None:
+        """Have Milvus write its segments anew without what log entries up to *sequence* removed."""
+        self._cleansing.hasten(sequence)
 
     def __len__(self) -> int:
         """How many faces a search looks among; while Milvus is away, as last counted."""
@@ -123,8 +134,12 @@ class MilvusIndex:
         self.advance(sequence)
 
     def settle(self) -> bool:
-        """Milvus does by itself what lies between changes."""
-        return False
+        """Milvus does by itself what lies between changes, unless something has to leave its files now.
+
+        Raises:
+            IndexUnavailable, IndexBehind: It is tried again.
+        """
+        return self._cleansing.is_wanted and self._writes() and self._cleansing.settle(self._sequence)
 
     def vectors(self, ids: Sequence[int] | Ids) -> Vectors:
         """The stored vectors of faces, as (n, d) float32; zeros for those that are not there."""

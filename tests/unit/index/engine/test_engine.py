@@ -44,6 +44,8 @@ class EngineAgainstNumPy(RuleBasedStateMachine):
         self.engine = self.opened()
         self.oracle: dict[int, Vectors] = {}
         self.sequence = 0
+        self.gone: dict[bytes, int] = {}
+        """What was removed or replaced, as it lies in files, and by which log entry; two faces may have had it."""
 
     def opened(self) -> Engine:
         return Engine(D, self.folder, self.sealer, sizes=TINY)
@@ -52,15 +54,30 @@ class EngineAgainstNumPy(RuleBasedStateMachine):
     def add(self, faces: list[int], seed: int) -> None:
         self.sequence += 1
         vectors = unit_vectors(len(faces), seed)
+        self.bury(faces)
         self.engine.add(faces, vectors, sequence=self.sequence)
         self.oracle |= dict(zip(faces, vectors, strict=True))
 
     @rule(faces=FACES)
     def remove(self, faces: list[int]) -> None:
         self.sequence += 1
+        self.bury(faces)
         self.engine.remove(faces, sequence=self.sequence)
         for face in faces:
             self.oracle.pop(face, None)
+
+    @rule(back=st.integers(0, 6))
+    def hasten(self, back: int) -> None:
+        wanted = self.sequence - back
+        self.engine.hasten(wanted)
+        self.sealer.tells = True
+        for _ in range(40):
+            self.engine.settle()
+        assert self.engine.cleansed >= wanted
+
+    def bury(self, faces: list[int]) -> None:
+        old = [self.oracle[face] for face in faces if face in self.oracle]
+        self.gone |= {vector.astype("<f2").tobytes(): self.sequence for vector in old}
 
     @rule(tells=st.booleans())
     def settle(self, tells: bool) -> None:
@@ -101,6 +118,14 @@ class EngineAgainstNumPy(RuleBasedStateMachine):
         np.testing.assert_allclose(self.engine.similarities(PROBES[0], faces), expected @ PROBES[0], atol=1e-5)
         assert not self.engine.vectors([41, 42]).any()
         assert np.all(self.engine.similarities(PROBES[0], [41]) == -np.inf)
+
+    @invariant()
+    def what_is_cleansed_is_in_none_of_its_files(self) -> None:
+        used = [self.folder / name for name in self.engine.files() if name.endswith(".vectors")]
+        held = b"".join(file.read_bytes() for file in used if file.exists())
+        there = {vector.astype("<f2").tobytes() for vector in self.oracle.values()}
+        gone = {raw for raw, sequence in self.gone.items() if sequence <= self.engine.cleansed} - there
+        assert not any(raw in held for raw in gone)
 
     def compare(self, hits: Hits, there: set[int]) -> None:
         faces = np.array(sorted(there), np.int64)
@@ -217,3 +242,16 @@ def test_large_collections_are_scanned_by_their_codes(tmp_path: Path, keeping: s
     assert all(part.scan is not None for part in engine.parts if isinstance(part, Segment))
     assert engine.search(vectors[::10], 1).ids[:, 0].tolist() == list(range(1, 3001, 10))
     assert engine.search(vectors[5:6], 50).ids[0, 0] == 6
+
+
+def test_what_a_batch_of_the_log_removes_counts_from_the_batchs_first_entry(tmp_path: Path) -> None:
+    engine = Engine(D, tmp_path, SealingHere(), sizes=TINY)
+    engine.add([1, 2, 3, 4, 5], unit_vectors(5), sequence=5)
+    settled(engine)
+    engine.add([6], unit_vectors(1, seed=6), sequence=9)
+
+    engine.remove([2], sequence=9)
+
+    assert engine.cleansed == 5
+    engine.hasten(9)
+    assert settled(engine).cleansed == 9
