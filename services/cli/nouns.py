@@ -20,66 +20,6 @@ class Nouns:
         self._client = client
 
 
-class People(Nouns):
-    """``client.people``."""
-
-    def list(self, query: str = "", *, sort: str = "name") -> Iterator[Document]:
-        """People, ``name``, ``newest``, ``most_faces`` or ``fewest_faces`` first; *query* is searched for in name and external id."""
-        return self._client.pages("/v1/people", query=query, sort=sort, limit=200)
-
-    def named(self, name: str) -> Sequence[Document]:
-        """Everyone of exactly that name."""
-        found: Sequence[Document] = self._client.send("GET", "/v1/people", query={"name": name})["items"]
-        return found
-
-    def show(self, person_id: str) -> Document:
-        """One person with their faces."""
-        return self._client.send("GET", f"/v1/people/{person_id}")
-
-    def add(self, name: str, photos: Sequence[Path], *, external_id: str | None = None) -> Document:
-        """A new person with photos; the answer names the job after which they are found."""
-        form = {"name": name} | ({} if external_id is None else {"external_id": external_id})
-        return self._client.send("POST", "/v1/people", form=form, photos=[("photo", photo) for photo in photos])
-
-    def add_photos(self, person_id: str, photos: Sequence[Path]) -> Document:
-        """More photos of a person."""
-        files = [("photo", photo) for photo in photos]
-        return self._client.send("POST", f"/v1/people/{person_id}/photos", photos=files)
-
-    def rename(self, person_id: str, name: str) -> Document:
-        """Another name."""
-        return self._client.send("PATCH", f"/v1/people/{person_id}", body={"name": name})
-
-    def change(self, person_id: str, **what: Any) -> Document:  # noqa: ANN401 - name, external_id, attributes
-        """Another name, external id, or other attributes."""
-        return self._client.send("PATCH", f"/v1/people/{person_id}", body=what)
-
-    def merge(self, person_id: str, into: str) -> Document:
-        """All faces of a person to another, who remains; the answer's ``merge`` undoes it."""
-        return self._client.send("POST", f"/v1/people/{person_id}/merge", body={"into": into})
-
-    def merges(self, person_id: str | None = None) -> Iterator[Document]:
-        """Merges that can be undone or were, the latest first; into one person or into any."""
-        return self._client.pages("/v1/merges", person_id=person_id, limit=200)
-
-    def undo(self, merge: str) -> Document:
-        """Bring back who was merged away."""
-        return self._client.send("POST", f"/v1/merges/{merge}/undo")
-
-    def delete(self, person_id: str) -> Document:
-        """Erase a person."""
-        return self._client.send("DELETE", f"/v1/people/{person_id}")
-
-    def alike(self, **how: Any) -> Document:  # noqa: ANN401 - the query fields of GET /v1/people/alike
-        """Pairs of people who look alike, most similar first; waits while they are being compared."""
-        return _whole(self._client, "/v1/people/alike", how)
-
-    def export(self, person_id: str) -> bytes:
-        """Everything held about a person, as a zip."""
-        content: bytes = self._client.send("GET", f"/v1/people/{person_id}/export")["content"]
-        return content
-
-
 class Photos(Nouns):
     """``client.photos``."""
 
@@ -97,9 +37,9 @@ class Photos(Nouns):
         content: bytes = self._client.send("GET", f"/v1/photos/{photo_id}/raw")["content"]
         return content
 
-    def delete(self, photo_id: str) -> Document:
-        """Delete a photo with its faces."""
-        return self._client.send("DELETE", f"/v1/photos/{photo_id}")
+    def delete(self, photo_id: str, *, now: bool = False) -> Document:
+        """Delete a photo with its faces; ``erasure`` is the receipt."""
+        return self._client.send("DELETE", f"/v1/photos/{photo_id}", query={"now": now} if now else None)
 
 
 class Faces(Nouns):
@@ -120,11 +60,11 @@ class Faces(Nouns):
 
     def clusters(self, **how: Any) -> Document:  # noqa: ANN401 - the query fields of GET /v1/clusters
         """Faces of nobody that look alike, largest cluster first; waits while they are being compared."""
-        return _whole(self._client, "/v1/clusters", how)
+        return whole(self._client, "/v1/clusters", how)
 
     def doubtful(self, **how: Any) -> Document:  # noqa: ANN401 - the query fields of GET /v1/review/doubtful
         """Faces of people that are perhaps not theirs, most doubtful first; waits while they are being compared."""
-        return _whole(self._client, "/v1/review/doubtful", how)
+        return whole(self._client, "/v1/review/doubtful", how)
 
     def assign(self, face_id: str, person_id: str | None) -> Document:
         """Say whose a face is; None: nobody's."""
@@ -138,17 +78,17 @@ class Faces(Nouns):
         """Forget that a face is not somebody. Who else it is not."""
         return self._client.send("DELETE", f"/v1/faces/{face_id}/reject", query={"person_id": person_id})
 
-    def delete(self, face_id: str) -> Document:
-        """Delete a face."""
-        return self._client.send("DELETE", f"/v1/faces/{face_id}")
+    def delete(self, face_id: str, *, now: bool = False) -> Document:
+        """Delete a face; ``erasure`` is the receipt."""
+        return self._client.send("DELETE", f"/v1/faces/{face_id}", query={"now": now} if now else None)
 
 
 class Imports(Nouns):
     """``client.imports``."""
 
-    def open(self, source: str, *, faces: str = "largest", expected: int | None = None) -> str:
+    def open(self, source: str, *, faces: str = "largest", expected: int | None = None, sync: str | None = None) -> str:
         """A job to upload into; its id."""
-        body = {"source": source[:1024], "faces": faces, "expected": expected}
+        body = {"source": source[:1024], "faces": faces, "expected": expected, "sync": sync}
         return str(self._client.send("POST", "/v1/imports", body=body, patient=True)["job"])
 
     def upload(
@@ -272,12 +212,17 @@ class Keys(Nouns):
         """A new key; its secret is in the answer."""
         return self._client.send("POST", "/v1/keys", body={"name": name, "scopes": list(scopes), **more})
 
+    def rotate(self, key_id: str, keep_old_for_h: float = 24.0) -> Document:
+        """Another secret for a key, in the answer; the old one stays valid for so long."""
+        body = {"keep_old_for_h": keep_old_for_h}
+        return self._client.send("POST", f"/v1/keys/{key_id}/rotate", body=body)
+
     def revoke(self, key_id: str) -> Document:
         """End a key."""
         return self._client.send("DELETE", f"/v1/keys/{key_id}")
 
 
-def _whole(client: Service, path: str, how: Mapping[str, Any]) -> Document:
+def whole(client: Service, path: str, how: Mapping[str, Any]) -> Document:
     """The first page of a list with the items of all others."""
     whole = page = client.send("GET", path, query={"limit": 100, **how}, patient=True)
     while page["next_cursor"] is not None:

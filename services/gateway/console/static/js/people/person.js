@@ -2,7 +2,7 @@
 
 import { address, announce, ask, day, element, fill, percent, words } from "../colega.js";
 import { adding } from "./adding.js";
-import { back, busy, choose, complain, confirm, move, offer, open, showAnew, told } from "../dialogs.js";
+import { back, busy, choose, complain, confirm, goAndTell, move, offer, open, showAnew, told } from "../dialogs.js";
 import { erasing } from "./erasing.js";
 import { hints, mark } from "./hints.js";
 import { alike, merging, undo } from "./merging.js";
@@ -72,6 +72,7 @@ function describing() {
   const button = document.getElementById("details-open");
   if (!button) return;
   const dialog = document.getElementById("details");
+  const expires = dialog.querySelector("#details-expires");
   const [form, list, external] = [dialog.querySelector("form"), dialog.querySelector("#attributes"), dialog.querySelector("#details-external")];
   const line = (name = "", value = "") => {
     const row = element(
@@ -87,6 +88,7 @@ function describing() {
   dialog.querySelector("#attribute-more").onclick = () => line().querySelector("input").focus();
   button.onclick = () => {
     external.value = person().external_id ?? "";
+    expires.value = person().expires_at ?? "";
     list.replaceChildren();
     for (const [name, value] of Object.entries(person().attributes)) line(name, value);
     if (!list.children.length) line();
@@ -97,6 +99,7 @@ function describing() {
     const rows = [...list.children].map((row) => [...row.querySelectorAll("input")].map((field) => field.value.trim()));
     const attributes = Object.fromEntries(rows.filter(([name]) => name));
     const json = { attributes };
+    if (expires.value !== (person().expires_at ?? "")) json.expires_at = expires.value || null;
     if (external.value.trim()) json.external_id = external.value.trim();
     busy(dialog, async () => {
       try {
@@ -110,6 +113,28 @@ function describing() {
         complain(dialog, problem);
       }
     });
+  };
+}
+
+/** Recording that they have agreed; withdrawn, they are erased. */
+function consenting() {
+  const button = document.getElementById("consent-open");
+  if (!button) return;
+  const named = (sentence) => fill(sentence, { name: person().name });
+  button.onclick = () => {
+    if (person().consent) {
+      confirm(said.withdraw, named(said.withdraw_says), said.withdraw, async () => {
+        const gone = named(said.erased);
+        await ask("DELETE", `people/${id}/consent`);
+        goAndTell(`/people${location.search.startsWith("?collection=") ? location.search : ""}`, gone);
+      });
+    } else {
+      confirm(said.consent, named(said.consent_says), said.consent, async () => {
+        await ask("POST", `people/${id}/consent`, { json: {} });
+        await shown();
+        announce(named(said.consent_done));
+      });
+    }
   };
 }
 
@@ -175,6 +200,7 @@ function boxed({ id: face, thumbnail, width, height, box }) {
 function ready() {
   renaming();
   describing();
+  consenting();
   adding(id, said, shown);
   merging(person, said);
   erasing(person, said);
