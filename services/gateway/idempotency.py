@@ -1,12 +1,16 @@
 """Idempotency keys: a creating request that is sent twice is done once and answered alike, for a day."""
 
 import hashlib
+import os
+import socket
+from pathlib import Path
 from typing import Any
 
 from flask import Response, g, jsonify, request
 
 from services.catalog import requests
-from services.errors import ColegaError, InvalidRequest
+from services.errors import CatalogUnavailable, ColegaError, InvalidRequest
+from services.gateway import auditing
 from services.gateway.doors import gateway, key
 
 HEADER = "Idempotency-Key"
@@ -16,6 +20,8 @@ CREATING = {
     "people.create",
     "people.add_photos",
     "collections.create",
+    "consents.record",
+    "sources.ensure",
     "compreface.add_example",
     "compreface.add_subject",
     "models.add",
@@ -23,7 +29,9 @@ CREATING = {
     "computing.train",
     "computing.evaluate",
     "computing.calibrate",
+    "backups.create",
     "keyring.create",
+    "keyring.rotate",
     "rebuilds.create",
     "naming.assign_all",
     "webhooks.create",
@@ -45,9 +53,23 @@ def replay() -> Response | None:
         return None
     if len(given) > _LONGEST:
         raise InvalidRequest(f"{HEADER}: at most {_LONGEST} characters.")
-    with gateway().catalog.transaction() as session:
-        before = requests.begin(session, key().id, given, _fingerprint())
+    mine = (key().id, given)
+    try:
+        with gateway().catalog.transaction() as session:
+            before = requests.begin(
+                session,
+                *mine,
+                _fingerprint(),
+                by=_process(os.getpid()),
+                is_at_it=lambda process: _is_at_it(process, mine),
+            )
+            if before is None:
+                gateway().under_way.add(mine)  # Before others can read the note.
+    except CatalogUnavailable:
+        gateway().under_way.discard(mine)
+        raise
     if before is not None:
+        auditing.note(repeated=True)
         response = jsonify(before.answer)
         response.status_code = before.status or 200
         return response
@@ -60,6 +82,7 @@ def remember(response: Response) -> Response:
     given: str | None = g.pop("idempotency_key", None)
     if given is None:
         return response
+    gateway().under_way.discard((key().id, given))
     try:
         with gateway().catalog.transaction() as session:
             if response.status_code < 300 and response.is_json:
@@ -68,8 +91,25 @@ def remember(response: Response) -> Response:
             else:
                 requests.abandon(session, key().id, given)
     except ColegaError:
-        pass  # The answer stands; a second request is refused as being worked on until the note is old.
+        pass  # The answer stands; a second request finds a note that nobody is at, and is done anew.
     return response
+
+
+def _process(pid: int) -> str:
+    """A process of this machine, told from a later one that has its number: ``host:pid:started``. Of one that is gone, no other's."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:
+        started = "gone"
+    return f"{socket.gethostname()}:{pid}:{started}"
+
+
+def _is_at_it(process: str, request_: tuple[int, str]) -> bool:
+    """Whether *process* may be working on a request still. Of another machine's that is not known: for a while it may."""
+    host, pid, _ = process.rsplit(":", 2)
+    if host != socket.gethostname():
+        return True
+    return process == _process(int(pid)) and (int(pid) != os.getpid() or request_ in gateway().under_way)
 
 
 def _fingerprint() -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from services import formats
-from services.errors import InvalidRequest, PhotoRefused, Rejection
+from services.errors import InvalidRequest, PhotoRefused
+from services.rejections import Rejection
 from services.sources.entries import Entry, Limits
 from services.sources.layouts import Shown
 

@@ -3,22 +3,34 @@
 Standard library only. Nothing is ever extracted to a path that an archive names.
 """
 
+import io
 import itertools
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from services.errors import PhotoRefused, Rejection
+from services.errors import PhotoRefused
+from services.rejections import Rejection
+from services.sources.inflating import Bounded, Inflated, is_compressed
 
 MANIFEST = "manifest.csv"
 _SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r"}
 _DEEPEST = 32
 _LONGEST_PATH = 1000
+_LONGEST_HEADER = 2**20
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""Of the others ``zipfile`` unpacks all at once, however much that is."""
+_HEADERS_BYTES = 2048
+"""Of a tar, for each entry on average."""
+_FOLDERS_AN_ENTRY = 4
+_ANY_RATIO_BYTES = 64 * 2**20
+_DIRECTORY_BYTES = 512
+"""Of a zip's directory, for each entry on average: what is longer lists more entries than it may, or names longer than any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,17 @@ class Limits:
     entries: int = 10_000
     entry_bytes: int = 20 * 2**20
     total_bytes: int = 64 * 2**30
+    ratio: int = 100
+    """So many times its own size an archive may unpack to, beyond the first 64 MB."""
+
+    def unpacked_bytes(self, archive_bytes: int) -> int:
+        """What an archive of that size may unpack to, whether that is read or passed over."""
+        return min(self.total_bytes, max(_ANY_RATIO_BYTES, archive_bytes * self.ratio))
+
+    @property
+    def at_once(self) -> int:
+        """The most that is read of a tar at once: an entry, or the header of one."""
+        return self.entry_bytes + _LONGEST_HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +77,10 @@ def opened(source: Path, limits: Limits | None = None) -> Iterator[Iterator[Entr
     elif not source.is_file():
         raise PhotoRefused(Rejection.MISSING_FILE, f"{source} is not there.")
     elif zipfile.is_zipfile(source):
-        with _zip(source) as archive:
-            yield _of_zip(archive, limits)
+        with _zip(source, limits) as archive:
+            yield _of_zip(archive, replace(limits, total_bytes=limits.unpacked_bytes(source.stat().st_size)))
     else:
-        with _tar(source) as archive:
+        with _tar(source, limits) as archive:
             yield _of_tar(archive, limits)
 
 
@@ -96,12 +119,15 @@ def _of_directory(folder: Path, limits: Limits) -> Iterator[Entry]:
 
 
 @contextmanager
-def _zip(source: Path) -> Iterator[zipfile.ZipFile]:
+def _zip(source: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
+    file = Bounded(source, limits.entries * _DIRECTORY_BYTES + _LONGEST_HEADER)
     try:
-        archive = zipfile.ZipFile(source)
+        archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, UnicodeDecodeError, OSError, ValueError, NotImplementedError) as error:
+        file.close()
         raise _damaged(error) from error
-    with archive:
+    with file, archive:
+        file.at_once = limits.at_once
         yield archive
 
 
@@ -118,6 +144,10 @@ def _of_zip(archive: zipfile.ZipFile, limits: Limits) -> Iterator[Entry]:
             refused = PhotoRefused(Rejection.UNSAFE_PATH, "A link or a special file.")
         if refused is None and info.flag_bits & 0x1:
             refused = PhotoRefused(Rejection.ENCRYPTED, "The entry needs a password.")
+        if refused is None and info.compress_type not in _METHODS:
+            refused = PhotoRefused(
+                Rejection.BAD_ARCHIVE, "The entry is packed by a method that is not taken; use deflate."
+            )
         yield Entry(info.filename, read.reader(lambda info=info: archive.open(info)), refused)  # type: ignore[misc]
 
 
@@ -128,31 +158,48 @@ def _overlap(found: list[zipfile.ZipInfo]) -> bool:
 
 
 @contextmanager
-def _tar(source: Path) -> Iterator[tarfile.TarFile]:
-    try:
-        archive = tarfile.open(source, "r:*")  # noqa: SIM115 - Closed below.
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise _damaged(error) from error
-    with archive:
-        yield archive
+def _tar(source: Path, limits: Limits) -> Iterator[tarfile.TarFile]:
+    with source.open("rb") as begun:
+        head = begun.read(8)
+    if is_compressed(head):
+        most_bytes = limits.unpacked_bytes(source.stat().st_size) + limits.entries * _HEADERS_BYTES + _LONGEST_HEADER
+        unpacked: io.RawIOBase = Inflated(source, most_bytes, limits.at_once)
+    else:
+        unpacked = Bounded(source, limits.at_once)
+    with unpacked:
+        try:
+            archive = tarfile.open(fileobj=unpacked, mode="r:")  # noqa: SIM115 - Closed below.
+        except PhotoRefused:
+            raise
+        except Exception as error:  # What tarfile makes of nonsense has no root.
+            raise _damaged(error) from error
+        with archive:
+            yield archive
 
 
 def _of_tar(archive: tarfile.TarFile, limits: Limits) -> Iterator[Entry]:
     """In the archive's own order: a compressed tar can only be read forward."""
-    read, count = _Total(limits), 0
+    read, count, folders, place = _Total(limits), 0, 0, -1
     while True:
         try:
             member = archive.next()
-        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        except PhotoRefused:
+            raise
+        except Exception as error:
             raise _damaged(error) from error
         if member is None:
             return
+        if member.offset_data <= place or member.size < 0:
+            raise PhotoRefused(Rejection.BAD_ARCHIVE, "An entry of the archive lies before the one it follows.")
+        place = member.offset_data
         if member.isdir():
+            folders += 1
+            _count(folders // _FOLDERS_AN_ENTRY, limits)
             continue
         count += 1
         _count(count, limits)
         refused = judged(member.name)
-        if refused is None and not member.isreg():
+        if refused is None and (not member.isreg() or member.issparse()):
             refused = PhotoRefused(Rejection.UNSAFE_PATH, "A link or a special file.")
 
         def part(member: tarfile.TarInfo = member) -> IO[bytes]:
@@ -173,7 +220,13 @@ class _Total:
     def reader(self, open_it: Callable[[], IO[bytes]]) -> Callable[[], bytes]:
         def read() -> bytes:
             left = self._limits.total_bytes - self._read_bytes
-            data = _reader(open_it, min(self._limits.entry_bytes, left))()
+            most_bytes = max(0, min(self._limits.entry_bytes, left))
+            try:
+                data = _reader(open_it, most_bytes)()
+            except PhotoRefused as refused:
+                if refused.reason is Rejection.TOO_LARGE:
+                    self._read_bytes += most_bytes  # It was unpacked to find that out.
+                raise
             self._read_bytes += len(data)
             return data
 
@@ -187,6 +240,8 @@ def _reader(open_it: Callable[[], IO[bytes]], most_bytes: int, size_bytes: int =
         try:
             with open_it() as file:
                 data = file.read(most_bytes + 1)
+        except PhotoRefused:
+            raise
         except RuntimeError as error:  # zipfile's for a password.
             raise PhotoRefused(Rejection.ENCRYPTED, "The entry needs a password.") from error
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError, NotImplementedError) as error:

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from services.errors import InvalidRequest, PhotoRefused, Rejection
+from services.errors import InvalidRequest, PhotoRefused
+from services.rejections import Rejection
 from services.sources.entries import MANIFEST
 
 _NUMBERED = re.compile(r"(?P<name>.+?)[ _-]+\d+$")
 _MOST_ROWS = 1_000_000
+_TERMS = ("consent_given_at", "consent_notice", "expires_at")
+"""Columns of a manifest that say on what terms somebody is enrolled."""
 
 
 class Layout(StrEnum):
@@ -23,7 +26,7 @@ class Layout(StrEnum):
     FILENAME = "filename"
     """``Name_0001.jpg``."""
     MANIFEST = "manifest"
-    """A CSV file: ``path,person[,external_id][,attribute…]``."""
+    """A CSV file: ``path,person[,external_id][,consent_given_at][,consent_notice][,expires_at][,attribute…]``."""
     AUTO = "auto"
     """A manifest where there is one; folders where most photos lie in some; file names else."""
 
@@ -35,6 +38,10 @@ class Shown:
     person: str
     external_id: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    consent_given_at: str | None = None
+    consent_notice: str | None = None
+    expires_at: str | None = None
+    """As the manifest writes them."""
 
 
 @dataclass(slots=True)
@@ -115,9 +122,9 @@ def read_manifest(data: bytes) -> dict[str, Shown]:
                 raise InvalidRequest(f"The manifest has more than {_MOST_ROWS:,} rows.")
             path = (row.get("path") or "").strip().replace("\\", "/").removeprefix("./")
             extra = {k: v.strip() for k, v in row.items() if k and isinstance(v, str) and v.strip()}
-            known = {"path", "person", "external_id"}
-            attributes = {k: v for k, v in extra.items() if k not in known}
-            rows.setdefault(path, Shown(row.get("person") or "", extra.get("external_id"), attributes))
+            attributes = {k: v for k, v in extra.items() if k not in {"path", "person", "external_id", *_TERMS}}
+            terms = {column: extra.get(column) for column in _TERMS}
+            rows.setdefault(path, Shown(row.get("person") or "", extra.get("external_id"), attributes, **terms))
     except csv.Error as error:
         raise InvalidRequest(f"The manifest cannot be read: {error}.") from None
     return rows

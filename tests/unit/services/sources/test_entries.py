@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.errors import PhotoRefused, Rejection
+from services.errors import PhotoRefused
+from services.rejections import Rejection
 from services.sources.entries import Limits, judged, opened
 
 SMALL = Limits(entries=10, entry_bytes=1000, total_bytes=2500)

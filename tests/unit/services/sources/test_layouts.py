@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.errors import InvalidRequest, PhotoRefused, Rejection
+from services.errors import InvalidRequest, PhotoRefused
+from services.rejections import Rejection
 from services.sources.layouts import Layout, Shown, labels, read_manifest
 
 
