@@ -12,6 +12,8 @@ LOCK := requirements.lock
 DEV_LOCK := requirements-dev.lock
 TORCH_LOCK := requirements-torch.lock
 SDK_LOCK := requirements-compreface.lock
+# People, search, deletion and rebuilds, of at most 500 faces.
+MILVUS_TESTS := $(addprefix tests/integration/,test_service.py test_gateway.py test_not_same.py test_merging.py test_rebuilds.py)
 
 ifneq ($(CI),)
 TORCH ?= torch==2.13.0
@@ -21,7 +23,7 @@ WITH_TORCH = $(if $(TORCH),$(VENV)/installed-torch-$(shell echo "$(TORCH)" | cks
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up install test test-fast check format docs bench soak lock clean
+.PHONY: help up install test test-fast check format docs bench soak lock sbom audit clean
 
 help: ## print this help
 	@echo "colega: which colleague is this?"; echo
@@ -86,7 +88,8 @@ bench: $(VENV)/installed-dev ## run the benchmarks; tables on the terminal, JSON
 	  $(BIN)/python -m benchmarks.$$subject --json benchmarks/results/$$subject.json || exit 1; done
 
 soak: $(VENV)/installed-dev ## the long tests: many kills, many faults
-	@COLEGA_SOAK=1 $(BIN)/python -m pytest -m "slow" --timeout 7200 tests/crash tests/integration tests/unit/index
+	@COLEGA_SOAK=1 $(BIN)/python -m pytest -m "slow" --timeout 7200 tests/crash tests/faults tests/fuzz tests/integration tests/unit/index
+	@COLEGA_TEST_INDEX=milvus $(BIN)/python -m pytest --timeout 7200 $(MILVUS_TESTS)
 
 lock: ## resolve the lock files anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -97,6 +100,17 @@ lock: ## resolve the lock files anew from pyproject.toml (needs uv)
 	  --no-header --no-deps -c $(LOCK) -c $(DEV_LOCK) infra/torch.in -o $(TORCH_LOCK)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header infra/compreface.in -o $(SDK_LOCK)
+	@for image in gateway: worker:"--extra cpu --extra milvus" training:"--extra cpu --extra train" gpu:"--extra gpu --extra milvus"; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header --extra tracing $${image#*:} -c $(LOCK) -c infra/docker/tested.in pyproject.toml infra/build.in -o infra/docker/$${image%%:*}.lock || exit 1; done
+
+sbom: $(VENV)/installed-dev ## write sbom.cdx.json: what the service is made of, with licences (CycloneDX)
+	@$(BIN)/python -m benchmarks.packages sbom.cdx.json
+
+audit: $(VENV)/installed-dev ## ask for known vulnerabilities of everything in the lock files (needs the internet)
+	@for lock in $(LOCK) $(TORCH_LOCK) infra/docker/*.lock; do echo "$$lock"; \
+	  $(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock \
+	    || { echo "Not known to be without vulnerabilities: $$lock. See above; without an advisory database nothing is known."; exit 1; }; done
 
 clean: ## remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,7 +13,6 @@ from services.errors import CannotStart
 from services.photos.store import PhotoStore
 from tests.postgres import PostgresMissing
 from tests.running import Running
-from tests.service import Service
 from tests.stack import Stack
 
 if TYPE_CHECKING:
@@ -82,19 +82,32 @@ def catalog_url(request: pytest.FixtureRequest, tmp_path: Path, servers: Stack) 
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The whole service, started once a run. Tests share it, so each keeps to a collection of its own."""
-    with Service(tmp_path_factory.mktemp("service") / "data") as service:
-        yield service.start()
-
-
-@pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The whole service, started once for the run. Each test takes a collection of its own."""
-    running = Running(tmp_path_factory.mktemp("service") / "data")
-    running.start()
-    yield running
-    running.stop()
+    """The whole service, started once for the run. Each test takes a collection of its own.
+
+    With COLEGA_TEST_INDEX=milvus its vectors are in milvus-lite: the same tests hold there.
+    """
+    backups = tmp_path_factory.mktemp("backups")
+    with ExitStack() as ends:
+        running = Running(
+            tmp_path_factory.mktemp("service") / "data",
+            COLEGA_BACKUP_FOLDER=str(backups),
+            **_index(tmp_path_factory, ends),
+        )
+        running.start()
+        ends.callback(running.stop)
+        yield running
+
+
+def _index(tmp_path_factory: pytest.TempPathFactory, ends: ExitStack) -> dict[str, str]:
+    if os.environ.get("COLEGA_TEST_INDEX", "faiss") == "faiss":
+        return {}
+    from tests.milvus import MilvusLite  # Its client takes a second to import.
+
+    server = MilvusLite(tmp_path_factory.mktemp("milvus"))
+    server.start()
+    ends.callback(server.kill)
+    return {"COLEGA_INDEX_BACKEND": "milvus", "COLEGA_MILVUS_URI": server.uri}
 
 
 @pytest.fixture

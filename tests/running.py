@@ -31,15 +31,18 @@ class Running:
     def start(self) -> None:
         """Start it and wait until all parts work."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.data), "LC_ALL": "C.UTF-8", **self._settings}
-        command = [sys.executable, "-m", "services.cli.main", "up", "--data", str(self.data), "--workers", "2"]
         self.data.mkdir(parents=True, exist_ok=True)
         with (self.data / "up.log").open("ab") as log:
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self.command(), env=environment, stdout=log, stderr=log)
         try:
             self.wait_until(lambda: self.health().get("status") == "ok", READY_WITHIN_S)
         except BaseException:
             self.stop()  # Else it would go on beside all later tests.
             raise
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        return [sys.executable, "-m", "services.cli.main", "up", "--data", str(self.data), "--workers", "2"]
 
     def stop(self) -> None:
         """Ctrl-C."""
@@ -92,10 +95,8 @@ class Running:
     def http(self, **more: Any) -> httpx.Client:
         """Plain HTTP with the key."""
         instance = self.instance()
-        headers = {"Authorization": f"Bearer {instance['api_key']}"}
-        return httpx.Client(
-            base_url=str(instance["url"]), headers=headers | more.pop("headers", {}), timeout=60, **more
-        )
+        headers = {"Authorization": f"Bearer {instance['api_key']}"} | more.pop("headers", {})
+        return httpx.Client(base_url=str(instance["url"]), headers=headers, **{"timeout": 60, **more})
 
     def colega(self, *words: str, collection: str | None = None) -> "subprocess.CompletedProcess[str]":
         """A command, as a user types it."""

@@ -14,7 +14,7 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from services.catalog.schema import Collection, Item, Job, Person, Photo, now
-from services.errors import Rejection
+from services.rejections import Rejection
 
 ALONE_AT_MOST = 3
 
@@ -128,9 +128,15 @@ def finish(session: Session, work: Work, outcome: Outcome) -> bool:
     return ended is not None
 
 
-def stamp(session: Session, item_ids: Sequence[int], sequence: int) -> None:
-    """Note after which log entry the faces of items that ended in this transaction are found."""
-    session.execute(update(Item).where(Item.id.in_(item_ids)).values(sequence=sequence))
+def stamp(session: Session, item_ids: Sequence[int], sequence: int) -> list[float]:
+    """Note after which log entry the faces of items that ended in this transaction are found.
+
+    Returns:
+        How long ago those had come in that are done, in seconds.
+    """
+    stamped = update(Item).where(Item.id.in_(item_ids)).values(sequence=sequence)
+    rows = session.execute(stamped.returning(Item.state, now() - Item.created_at))
+    return [age_s for state, age_s in rows if state == "done"]
 
 
 def put_back(session: Session, work: Sequence[Work]) -> None:
@@ -189,6 +195,7 @@ def sweep(session: Session, limit: int, *, unclaimed_for_s: float) -> dict[str, 
     lost = or_(
         and_(Item.claim.is_not(None), Item.claim_expires_at < now()),
         and_(Item.claim.is_(None), Item.created_at < now() - unclaimed_for_s),
+        and_(Item.claim.is_(None), Item.created_at > now()),  # The clock was set back.
     )
     rows = session.execute(
         select(Item.id, Job.queue)

@@ -1,7 +1,8 @@
 """Who runs, and leases: what one process at a time may do."""
 
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
@@ -9,6 +10,9 @@ from sqlalchemy.orm import Session
 from services.catalog.engine import upsert
 from services.catalog.process_schema import Lease, Process
 from services.catalog.schema import now
+
+_ROUNDING_S = 1.0
+_SURE_WITHIN_S = 0.5
 
 ALIVE_WITHIN_S = 15.0
 """A process that was not seen for longer is taken for gone."""
@@ -22,15 +26,38 @@ def beat(session: Session, process_id: str, *, kind: str, host: str, pid: int, d
     )
 
 
+def clock_off_s(session: Session) -> float | None:
+    """How far this machine's clock is ahead of the catalog's; None where asking took too long to tell."""
+    session.execute(select(1))  # Whoever writes may have to wait at first.
+    asked_at = time.time()
+    catalogs: float = session.execute(select(now())).scalar_one()
+    answered_at = time.time()
+    return (asked_at + answered_at) / 2 - catalogs if 0 <= answered_at - asked_at < _SURE_WITHIN_S else None
+
+
 def gone(session: Session, process_id: str) -> None:
     """Forget a process that ends."""
     session.execute(delete(Process).where(Process.id == process_id))
 
 
 def running(session: Session, *, within_s: float = ALIVE_WITHIN_S) -> Sequence[Process]:
-    """The processes seen within *within_s*, by kind."""
-    alive = select(Process).where(Process.seen_at > now() - within_s)
+    """The processes seen within *within_s*, by kind. Who was seen in the future was seen by a clock that was set back since."""
+    alive = select(Process).where(Process.seen_at > now() - within_s, Process.seen_at < now() + within_s)
     return session.scalars(alive.order_by(Process.kind, Process.id)).all()
+
+
+class Seen(NamedTuple):
+    """A process that was not forgotten yet."""
+
+    process: Process
+    is_running: bool
+    """Whether it was seen a moment ago. One that says goodbye is forgotten at once."""
+
+
+def seen(session: Session, kind: str) -> list[Seen]:
+    """The processes of a kind that were not forgotten, those that have died without a word among them."""
+    rows = session.execute(select(Process, Process.seen_at > now() - ALIVE_WITHIN_S).where(Process.kind == kind))
+    return [Seen(process, bool(is_running)) for process, is_running in rows]
 
 
 def forget_lost(session: Session, *, after_s: float = 3600.0) -> None:
@@ -39,12 +66,15 @@ def forget_lost(session: Session, *, after_s: float = 3600.0) -> None:
 
 
 def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
-    """Take or renew the lease *name* for *seconds*. False: somebody else holds it."""
+    """Take or renew the lease *name* for *seconds*. False: somebody else holds it.
+
+    One that would last for longer than that is void: the clock that it goes by was set back since.
+    """
     row = upsert(session, Lease).values(name=name, holder=holder, expires_at=now() + seconds)
     taken = row.on_conflict_do_update(
         index_elements=["name"],
         set_={"holder": holder, "expires_at": now() + seconds},
-        where=or_(Lease.holder == holder, Lease.expires_at < now()),
+        where=or_(Lease.holder == holder, Lease.expires_at < now(), Lease.expires_at > now() + seconds + _ROUNDING_S),
     )
     return session.scalar(taken.returning(Lease.name)) is not None
 
@@ -52,6 +82,11 @@ def acquire(session: Session, name: str, holder: str, seconds: float) -> bool:
 def is_held(session: Session, name: str) -> bool:
     """Whether somebody holds the lease *name*."""
     return session.scalar(select(Lease.name).where(Lease.name == name, Lease.expires_at >= now())) is not None
+
+
+def holder_of(session: Session, name: str) -> str | None:
+    """Who holds the lease *name*."""
+    return session.scalar(select(Lease.holder).where(Lease.name == name, Lease.expires_at >= now()))
 
 
 def release(session: Session, name: str, holder: str) -> None:
