@@ -10,15 +10,18 @@ from flask import Flask
 from pydantic import SecretStr
 from werkzeug.routing import Rule
 
-from services import errors, settings
+from benchmarks import packages
+from services import errors, rejections, settings
 from services.broker.app import celery_app
-from services.broker.requests import Asking, Waking
+from services.broker.requests import Asking
 from services.broker.send import Queue
+from services.broker.waking import Waking
 from services.catalog.engine import Catalog
 from services.cli import main as cli
 from services.gateway.app import create_app
 from services.gateway.doors import SCOPES, Gateway
 from services.photos.store import PhotoStore
+from services.vault import Vault
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -30,6 +33,7 @@ def pages() -> dict[Path, str]:
         DOCS / "problems.md": problems_page(),
         DOCS / "commands.md": commands_page(),
         DOCS / "api.md": api_page(),
+        DOCS / "licences.md": licences_page(),
     }
 
 
@@ -77,7 +81,7 @@ def problems_page() -> str:
         "",
     ]
     lines += ["| reason | meaning |", "| --- | --- |"]
-    lines += [f"| `{reason}` | {meaning} |" for reason, meaning in errors.REJECTIONS.items()]
+    lines += [f"| `{reason}` | {meaning} |" for reason, meaning in rejections.REJECTIONS.items()]
     return "\n".join([*lines, ""])
 
 
@@ -133,7 +137,7 @@ def api_page() -> str:
         "`Idempotency-Key` is honoured on every POST that creates. Errors are [problems](problems.md). This page is generated: `make docs`.",
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        app = create_app(_unconnected(Path(scratch)))
+        app = create_app(unconnected(Path(scratch)))
         rules = [
             rule
             for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
@@ -164,14 +168,21 @@ def _endpoints(app: Flask, rules: Sequence[Rule]) -> Iterator[str]:
             yield f"| `{method} {path}` | {SCOPES.get(rule.endpoint, 'none')} | {about} |"
 
 
-def _unconnected(data: Path) -> Gateway:
+def licences_page() -> str:
+    """The page of licences as it is written, with the table of all packages at its end."""
+    written, _, _ = (DOCS / "licences.md").read_text(encoding="utf-8").partition("| package |")
+    return "\n".join([written.rstrip(), "", *packages.table(), ""])
+
+
+def unconnected(data: Path) -> Gateway:
     """What a gateway has open, at addresses where nothing answers: nothing is asked of them here."""
     url = "redis://127.0.0.1:1/0"
     app = celery_app(url)
     store = PhotoStore("http://127.0.0.1:1", "none", "none", "none")
+    catalog = Catalog(f"sqlite:///{data}/catalog.sqlite")
     return Gateway(
-        catalog=Catalog(f"sqlite:///{data}/catalog.sqlite"),
-        store=store,
+        catalog=catalog,
+        store=Vault(store, catalog, None),
         probe=store,
         queue=Queue(url, app),
         asking=Asking(url, app),

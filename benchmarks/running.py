@@ -22,9 +22,9 @@ _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 class Service:
     """``colega up`` in a temporary folder; ended, and the folder removed, when the ``with`` block ends."""
 
-    def __init__(self, folder: Path | None = None, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path | None = None, arguments: Sequence[str] = (), **settings: str) -> None:
         self.data = folder or Path(tempfile.mkdtemp(prefix="colega-bench-"))
-        self._arguments = arguments
+        self._arguments, self.settings = arguments, settings
         self._mine = folder is None
         self._process: subprocess.Popen[bytes] | None = None
         self.ready_s = 0.0
@@ -42,7 +42,7 @@ class Service:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         started = time.monotonic()
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.data), "LC_ALL": "C.UTF-8"}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.data), "LC_ALL": "C.UTF-8", **self.settings}
         colega = Path(sys.executable).parent / "colega"
         self._process = subprocess.Popen(
             [str(colega), "up", "--data", str(self.data), *self._arguments],

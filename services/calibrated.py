@@ -120,6 +120,10 @@ class Calibrated:
         right = next(i for i, row in enumerate(rows) if row.rate >= rate * (1 - 1e-6))
         return _mixed(rows[max(right - 1, 0)], rows[right], rate)
 
+    def searches(self, people: int) -> list[At]:
+        """Every decision that there are enough people for, of searches in a gallery of *people*; the least rate first."""
+        return [_at_size(rows, people) for _, rows in self._fpir]
+
     def stale(self, people: int, changes: int) -> str | None:
         """Why it should be fitted anew for a gallery of *people* after *changes* of the log; None where it need not be."""
         grown = people / max(self.people, 1)

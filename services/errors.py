@@ -11,67 +11,9 @@ An error says what went wrong, with which file or value, and what to do next. It
     └── Unavailable             something that this request needs is missing: 503, exit code 3
 """
 
-from collections.abc import Mapping
-from enum import StrEnum
 from typing import ClassVar
 
-
-class Rejection(StrEnum):
-    """Why an item of an import was rejected. The strings are part of the interface."""
-
-    NOT_AN_IMAGE = "not_an_image"
-    UNSUPPORTED_FORMAT = "unsupported_format"
-    TRUNCATED = "truncated"
-    TOO_MANY_PIXELS = "too_many_pixels"
-    TOO_LARGE = "too_large"
-    TOO_SMALL = "too_small"
-    EMPTY = "empty"
-    NO_FACE = "no_face"
-    SEVERAL_FACES = "several_faces"
-    FACE_TOO_SMALL = "face_too_small"
-    LOW_QUALITY = "low_quality"
-    OTHER_PERSON = "other_person"
-    PERSON_ERASED = "person_erased"
-    CRASHED_WORKER = "crashed_worker"
-    MISSING_FILE = "missing_file"
-    MISSING_OBJECT = "missing_object"
-    NOT_LISTED = "not_listed"
-    HIDDEN_OR_SYSTEM_FILE = "hidden_or_system_file"
-    INVALID_NAME = "invalid_name"
-    UNSAFE_PATH = "unsafe_path"
-    ENCRYPTED = "encrypted"
-    BAD_ARCHIVE = "bad_archive"
-    TOO_MANY_ENTRIES = "too_many_entries"
-    DISK_FULL = "disk_full"
-
-
-REJECTIONS: Mapping[Rejection, str] = {
-    Rejection.NOT_AN_IMAGE: "The file is no picture, whatever its name says.",
-    Rejection.UNSUPPORTED_FORMAT: "A picture in a format that is not taken: send JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF.",
-    Rejection.TRUNCATED: "The file is cut short or damaged: copy it again from where it came.",
-    Rejection.TOO_MANY_PIXELS: "The picture has more pixels than COLEGA_MAX_PIXELS: scale it down first.",
-    Rejection.TOO_LARGE: "The file is larger than COLEGA_MAX_UPLOAD_MB: scale the picture down first.",
-    Rejection.TOO_SMALL: "A side of the picture has under 20 pixels.",
-    Rejection.EMPTY: "The file has no bytes.",
-    Rejection.NO_FACE: "No face was found, upright or turned.",
-    Rejection.SEVERAL_FACES: "Several faces were found and --faces reject was asked for.",
-    Rejection.FACE_TOO_SMALL: "The face has too few pixels to be recognised by: use a closer photo.",
-    Rejection.LOW_QUALITY: "The face is too blurred, dark or turned away to be recognised by.",
-    Rejection.OTHER_PERSON: "The same photo was imported for somebody else; it stays theirs.",
-    Rejection.PERSON_ERASED: "The person or photo was erased while the photo was being worked on.",
-    Rejection.CRASHED_WORKER: "The photo brought down its worker three times, alone each time.",
-    Rejection.MISSING_FILE: "The manifest names a file that is not there.",
-    Rejection.MISSING_OBJECT: "The photo's bytes are not in the photo store, or were deleted before they were worked on.",
-    Rejection.NOT_LISTED: "The manifest does not name this file.",
-    Rejection.HIDDEN_OR_SYSTEM_FILE: "A hidden file, or one that an operating system leaves behind.",
-    Rejection.INVALID_NAME: "No person's name can be made of it: empty, too long, or with control characters.",
-    Rejection.UNSAFE_PATH: "The name leads out of the archive, is a link, or is no plain file.",
-    Rejection.ENCRYPTED: "The archive's entry needs a password.",
-    Rejection.BAD_ARCHIVE: "The archive or this entry of it is damaged.",
-    Rejection.TOO_MANY_ENTRIES: "The archive has more entries than COLEGA_MAX_ARCHIVE_ENTRIES.",
-    Rejection.DISK_FULL: "There was no room to keep the photo: free some and import again.",
-}
-"""What each reason means and what to do about it."""
+from services.rejections import Rejection
 
 
 class ColegaError(Exception):
@@ -194,10 +136,41 @@ class MissingObject(NotFound):
         self.key = key
 
 
+class DamagedObject(ColegaError):
+    """An object of the photo store is not as it was sealed: changed, cut short, exchanged with another."""
+
+    type, title, status = "damaged-object", "A file in the photo store is damaged", 500
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key} in the photo store cannot be opened: it was changed or cut short, or is another's. Restore it from a backup; "
+            "colega check --repair makes chips and thumbnails again."
+        )
+        self.key = key
+
+
 class Conflict(Refused):
     """The request contradicts what is there."""
 
     type, title, status = "conflict", "The request contradicts the present state", 409
+
+
+class BasisMissing(Refused):
+    """A lawful basis is required, and the collection says none."""
+
+    type, title, status = "basis-missing", "No lawful basis is recorded", 409
+
+    def __init__(self, collection: str) -> None:
+        super().__init__(
+            f"Collection {collection} says on no lawful basis people are enrolled in it, and this installation requires one. "
+            f"Record it first: colega collections set {collection} --basis …, or PATCH /v1/collections/{collection}."
+        )
+
+
+class ConsentMissing(Refused):
+    """The basis of a collection is consent, and that of a person is not recorded."""
+
+    type, title, status = "consent-missing", "No consent is recorded", 409
 
 
 class ChangedMeanwhile(Refused):
@@ -239,6 +212,18 @@ class TooManyRequests(Unavailable):
     type, title, status = "too-many-requests", "Too many requests at once", 503
 
 
+class RateExceeded(Unavailable):
+    """More was asked of late than one key, or one address, may ask."""
+
+    type, title, status = "rate-exceeded", "Too many requests in a short time", 429
+
+
+class TooSlow(Refused):
+    """The body of the request came too slowly."""
+
+    type, title, status = "too-slow", "The request came too slowly", 408
+
+
 # --- parts of the service --------------------------------------------------------------------------------------------
 
 
@@ -248,10 +233,34 @@ class CatalogUnavailable(Unavailable):
     type, title, status = "catalog-unavailable", "The catalog does not answer", 503
 
 
+class AuditUnavailable(Unavailable):
+    """What was asked would have to be written to the audit first, and the catalog cannot be written; nothing was done."""
+
+    type, title, status = "audit-unavailable", "The audit cannot be written", 503
+
+
 class PhotoStoreUnavailable(Unavailable):
     """The photo store does not answer or cannot write."""
 
     type, title, status = "photo-store-unavailable", "The photo store does not answer", 503
+
+
+class WrappingKeyMissing(Unavailable):
+    """What was asked for is sealed under a wrapping key that this process was not given."""
+
+    type, title, status = "wrapping-key-missing", "A wrapping key is missing", 503
+
+
+class BackupDamaged(Refused):
+    """A backup is not there, is not as it was written, or comes from a newer version."""
+
+    type, title, status = "backup-damaged", "The backup cannot be used", 422
+
+
+class BackupUnavailable(Unavailable):
+    """The place where backups are cannot be read or written."""
+
+    type, title, status = "backup-unavailable", "The place of the backups does not answer", 503
 
 
 class BrokerUnavailable(Unavailable):

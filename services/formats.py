@@ -7,7 +7,8 @@ of the file is whole is for the worker to find out.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from services.errors import PhotoRefused, Rejection
+from services.errors import PhotoRefused
+from services.rejections import Rejection
 
 HEAD_BYTES = 4096
 """So many first bytes are enough for every function here."""

@@ -5,19 +5,21 @@ Used by the gateway and by the worker that unpacks archives. What is acknowledge
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services import formats
-from services.catalog import faces, jobs, log, people, photos
+from services.catalog import faces, jobs, log, people, photos, source_files
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Item, Job, Person, Photo, new_id
-from services.errors import InvalidRequest, PhotoRefused, Rejection
+from services.errors import InvalidRequest, MissingObject, PhotoRefused
+from services.labels import Label, enrolled
 from services.photos import keys
-from services.photos.store import PhotoStore
+from services.rejections import Rejection
+from services.vault import Vault
 
 TRIED_AGAIN = {
     Rejection.NO_FACE,
@@ -44,29 +46,6 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """Whom a photo is said to show: a person that is there, or one to be found or made by name or external id."""
-
-    name: str | None = None
-    external_id: str | None = None
-    person_id: str | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-    def person(self, session: Session, collection_id: int) -> Person:
-        """The person's row.
-
-        Raises:
-            NotFound: There is no person of that id.
-            InvalidRequest: The name cannot be a name.
-        """
-        if self.person_id is not None:
-            return people.by_public_id(session, collection_id, self.person_id)
-        return people.ensure(
-            session, collection_id, self.name or self.external_id or "", self.external_id, self.attributes
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Taken:
     """What became of one upload."""
 
@@ -80,8 +59,23 @@ class Taken:
     """To be sent to the workers, where there is work."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What was put into the store: the row of a new photo, or what brings back the bytes of one that is there."""
+
+    row: Photo
+    owner: str | None
+    """The public id of the one that is there: its key has sealed them."""
+
+
 def take(
-    catalog: Catalog, store: PhotoStore, job_id: int, uploads: Sequence[Upload], labels: Sequence[Label | None]
+    catalog: Catalog,
+    store: Vault,
+    job_id: int,
+    uploads: Sequence[Upload],
+    labels: Sequence[Label | None],
+    *,
+    require_basis: bool = False,
 ) -> list[Taken]:
     """Keep *uploads* and add them to a job, in one transaction after their bytes are safe.
 
@@ -91,6 +85,7 @@ def take(
         job_id: A job that takes more items.
         uploads: What was received, of one collection.
         labels: Whom each shows; None where nobody says. A name that cannot be one rejects its photo alone.
+        require_basis: Whether a photo is rejected where the collection says no basis, or the person's consent is lacking.
 
     Returns:
         What became of each; the caller sends the items that have an ``item_id`` to the workers.
@@ -102,15 +97,20 @@ def take(
     with catalog.reading() as session:
         job = session.get_one(Job, job_id)
         collection_id = job.collection_id
-        known = _known(session, collection_id, [upload.sha256 for upload in uploads])
-    stored: dict[str, Photo] = {}
+        known, bereft = _known(session, collection_id, [upload.sha256 for upload in uploads])
+    for upload in uploads:
+        if (photo := known.get(upload.sha256)) is not None and _refusal(upload) is None:
+            _put_back(store, photo, upload.path)
+    stored: dict[str, _Stored] = {}
     unused: list[str] = []
     try:
         for upload in uploads:
             if upload.sha256 not in known and upload.sha256 not in stored and (row := _row(collection_id, upload)):
-                store.put(row.object_key, upload.path, content_type=formats.MEDIA_TYPES[row.format])
-                stored[upload.sha256] = row
-        unused = [row.object_key for row in stored.values()]
+                owner = bereft.get(upload.sha256)
+                row.sealed_key = store.new_key(row.public_id)
+                store.put(row.object_key, upload.path, content_type=formats.MEDIA_TYPES[row.format], of=owner or row)
+                stored[upload.sha256] = _Stored(row, None if owner is None else owner.public_id)
+        unused = [kept.row.object_key for kept in stored.values()]
         with catalog.transaction() as session:
             job = session.get_one(Job, job_id, with_for_update=True)
             jobs.open_for_items(job)
@@ -118,7 +118,7 @@ def take(
             given = {label.external_id for label in labels if label and label.external_id and label.attributes}
             before = people.attributes_of(session, collection_id, given) if given else {}
             taken = [
-                _item(session, job, upload, stored.get(upload.sha256), label, lost)
+                _item(session, job, upload, stored.get(upload.sha256), label, lost, require_basis=require_basis)
                 for upload, label in zip(uploads, labels, strict=True)
             ]
             _log_attributes(session, collection_id, given, before)
@@ -138,14 +138,22 @@ def _log_attributes(
         log.append(session, collection_id, changed)
 
 
-def _known(session: Session, collection_id: int, hashes: Sequence[str]) -> set[str]:
-    """Which of these contents the collection has, with their bytes in the store."""
-    known = select(Photo.sha256).where(
-        Photo.collection_id == collection_id,
-        Photo.sha256.in_(hashes),
-        Photo.reason.is_distinct_from(Rejection.MISSING_OBJECT.value),
-    )
-    return set(session.scalars(known))
+def _known(session: Session, collection_id: int, hashes: Sequence[str]) -> tuple[dict[str, Photo], dict[str, Photo]]:
+    """The photos with these contents: those whose bytes are in the store for all we know, and those whose bytes are gone."""
+    there = select(Photo).where(Photo.collection_id == collection_id, Photo.sha256.in_(hashes))
+    by_content = {photo.sha256: photo for photo in session.scalars(there)}
+    bereft = {sha256: photo for sha256, photo in by_content.items() if photo.reason == Rejection.MISSING_OBJECT}
+    return {sha256: photo for sha256, photo in by_content.items() if sha256 not in bereft}, bereft
+
+
+def _put_back(store: Vault, photo: Photo, path: Path) -> None:
+    """See that the store still has a photo that is imported again; else it gets it back, and its row needs no change."""
+    try:
+        held = store.size(photo.object_key)
+    except MissingObject:
+        held = None
+    if held != photo.size_bytes:
+        store.put(photo.object_key, path, content_type=formats.MEDIA_TYPES[photo.format])
 
 
 def _row(collection_id: int, upload: Upload) -> Photo | None:
@@ -174,38 +182,66 @@ def _refusal(upload: Upload) -> PhotoRefused | None:
     return None
 
 
-def _item(session: Session, job: Job, upload: Upload, row: Photo | None, label: Label | None, lost: list[str]) -> Taken:
-    """Row and item of one upload. *lost* gets an object that no row names: somebody else was quicker."""
+def _item(
+    session: Session,
+    job: Job,
+    upload: Upload,
+    kept: _Stored | None,
+    label: Label | None,
+    lost: list[str],
+    *,
+    require_basis: bool,
+) -> Taken:
+    """Row and item of one upload, and what is kept of the source's file that it is."""
     person, refused = None, _refusal(upload)
-    if refused is None and label is not None:
+    if refused is None:
         try:
-            person = label.person(session, job.collection_id)
+            person = enrolled(session, job, label, require_basis=require_basis)
+        except PhotoRefused as unlawful:
+            refused = unlawful
         except InvalidRequest as invalid:
             refused = PhotoRefused(Rejection.INVALID_NAME, str(invalid))
+    item, taken = _added(session, job, upload, kept, person, refused, lost)
+    if label is not None and label.seen is not None and job.source_id is not None:
+        source_files.saw(session, job.source_id, upload.name, upload.sha256, label.seen, item)
+    return taken
+
+
+def _added(
+    session: Session,
+    job: Job,
+    upload: Upload,
+    kept: _Stored | None,
+    person: Person | None,
+    refused: PhotoRefused | None,
+    lost: list[str],
+) -> tuple[Item, Taken]:
+    """Row and item of one upload. *lost* gets an object that no row names: somebody else was quicker."""
     if refused is not None:
-        if row is not None:
-            lost.append(row.object_key)
-        jobs.add_item(
+        if kept is not None:
+            lost.append(kept.row.object_key)
+        item = jobs.add_item(
             session, job, upload.name, person=person, state="rejected", reason=refused.reason, detail=str(refused)
         )
-        return Taken(upload.name, upload.sha256, "rejected", reason=refused.reason)
-    is_new = row is not None and photos.add(session, row)
+        return item, Taken(upload.name, upload.sha256, "rejected", reason=refused.reason)
+    is_new = kept is not None and kept.owner is None and photos.add(session, kept.row)
     photo = photos.by_content(session, job.collection_id, upload.sha256)
-    if row is not None and not is_new:
-        if photo is not None and photo.reason == Rejection.MISSING_OBJECT:
-            photo.object_key = row.object_key  # Its own object was gone.
+    if kept is not None and not is_new:
+        if photo is not None and photo.reason == Rejection.MISSING_OBJECT and photo.public_id == kept.owner:
+            photo.object_key = kept.row.object_key  # Its own object was gone.
         else:
-            lost.append(row.object_key)
+            lost.append(kept.row.object_key)
     if photo is None:  # Known a moment ago and deleted since: the sender has the bytes and is asked to send them again.
         detail = "The same photo was deleted while this one came in. Send it again."
-        jobs.add_item(
+        item = jobs.add_item(
             session, job, upload.name, person=person, state="rejected", reason=Rejection.MISSING_OBJECT, detail=detail
         )
-        return Taken(upload.name, upload.sha256, "rejected", reason=Rejection.MISSING_OBJECT)
+        return item, Taken(upload.name, upload.sha256, "rejected", reason=Rejection.MISSING_OBJECT)
     state, reason = ("queued", None) if is_new else _of_known(session, job, photo, person)
     item = jobs.add_item(session, job, upload.name, photo=photo, person=person, state=state, reason=reason)
     status = "queued" if state == "waiting" else state
-    return Taken(upload.name, upload.sha256, status, photo.public_id, reason, item.id if state == "queued" else None)
+    work = item.id if state == "queued" else None
+    return item, Taken(upload.name, upload.sha256, status, photo.public_id, reason, work)
 
 
 def _of_known(session: Session, job: Job, photo: Photo, person: Person | None) -> tuple[str, Rejection | None]:

@@ -13,31 +13,18 @@ from typing import Literal, Self, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.audit_settings import Auditing
+from services.backup_settings import BackupSettings
+from services.door_settings import DoorSettings
+from services.erasing_settings import Erasing
 from services.errors import InvalidSettings
+from services.privacy_settings import Privacy
+from services.sealing_settings import SealingSettings
+from services.settings_group import Group
 
 PREFIX = "COLEGA_"
 ENV_FILE = "COLEGA_ENV_FILE"
-
-
-class Group(BaseSettings):
-    """A frozen group of settings; read with :func:`load`, never from a field's default factory."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what :func:`load` hands over counts: it has read environment, file and secrets already."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
 class Home(Group):
@@ -47,6 +34,21 @@ class Home(Group):
     log_format: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is logged."
+    )
+
+
+class Tracing(Group):
+    """Traces of requests through all processes (OpenTelemetry); off unless an endpoint is named (docs/observability.md)."""
+
+    traces_endpoint: str = Field(
+        default="",
+        description="Where spans are sent, OTLP over HTTP, such as http://collector:4318/v1/traces; empty: nowhere.",
+    )
+    traces_sample: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of requests that are traced, where the caller has not decided already.",
     )
 
 
@@ -71,6 +73,11 @@ class PhotoStoreSettings(Group):
     photos_folder: Path | None = Field(
         default=None, description="Where a store on this machine keeps its files; so a full disk is said to be one."
     )
+    photos_sse: str = Field(
+        default="none",
+        pattern=r"^(none|s3|kms:.+)$",
+        description="What the store is asked to encrypt with by itself: none, s3 or kms:KEYID. On top of our own sealing.",
+    )
 
 
 class BrokerSettings(Group):
@@ -89,6 +96,9 @@ class Limits(Group):
     max_model_mb: PositiveInt = Field(default=600, description="Largest model file taken, in MB.")
     max_archive_mb: PositiveInt = Field(default=4096, description="Largest archive taken, in MB.")
     max_archive_entries: PositiveInt = Field(default=10_000, description="Most entries of one archive.")
+    max_archive_ratio: PositiveInt = Field(
+        default=100, description="How many times its own size an archive may be unpacked, beyond the first 64 MB."
+    )
     max_photos_per_request: PositiveInt = Field(default=64, description="Most photos of one request.")
     search_timeout_s: PositiveFloat = Field(default=5.0, description="A later answer is a 503 with Retry-After.")
     max_searches: PositiveInt = Field(default=16, description="Searches admitted at once by one gateway process.")
@@ -237,16 +247,23 @@ class ClientSettings(Group):
 
 GROUPS: tuple[type[Group], ...] = (
     Home,
+    Tracing,
     CatalogSettings,
     PhotoStoreSettings,
+    SealingSettings,
     BrokerSettings,
     Limits,
     Computing,
     IndexSettings,
     MilvusSettings,
     Retention,
+    Privacy,
+    Erasing,
+    Auditing,
     Checking,
+    BackupSettings,
     GatewaySettings,
+    DoorSettings,
     Telling,
     MqttSettings,
     ClientSettings,

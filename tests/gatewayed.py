@@ -43,9 +43,11 @@ class Alone:
 
 
 @contextmanager
-def opened(folder: Path, pair: Pair | None = None, **settings: str) -> Iterator[Alone]:
-    """A gateway with its files in *folder*, and *settings* by their names in the environment."""
-    url = f"sqlite:///{folder / 'catalog.sqlite'}"
+def opened(
+    folder: Path, pair: Pair | None = None, *, catalog_url: str | None = None, **settings: str
+) -> Iterator[Alone]:
+    """A gateway with its files in *folder*, and *settings* by their names in the environment; over SQLite if nothing is said."""
+    url = catalog_url or f"sqlite:///{folder / 'catalog.sqlite'}"
     catalog = Catalog(url)
     migrate(catalog)
     with catalog.transaction() as session:

@@ -12,6 +12,7 @@ from services.local import ports, seaweedfs, valkey
 from services.local.instance import Instance
 from services.local.processes import Child, Program, wait_ready
 from services.photos.store import PhotoStore
+from tests import vaults
 from tests.postgres import Postgres
 
 
@@ -73,6 +74,25 @@ class Stack:
         store.delete_many([stored.key for stored in store.list()])
         return store
 
+    def another_empty_bucket(self) -> PhotoStore:
+        """A client of another bucket of the same server, which holds nothing."""
+        self.photo_store()
+        access_key, secret_key = seaweedfs.keys(self.instance)
+        store = PhotoStore(seaweedfs.endpoint(self.instance.ports), "elsewhere", access_key, secret_key)
+        store.make_bucket()
+        store.delete_many([stored.key for stored in store.list()])
+        return store
+
+    def backup_settings(self) -> dict[str, str]:
+        """The settings by which this photo store's server takes backups."""
+        self.photo_store()
+        access_key, secret_key = seaweedfs.keys(self.instance)
+        return {
+            "COLEGA_BACKUP_ENDPOINT": seaweedfs.endpoint(self.instance.ports),
+            "COLEGA_BACKUP_ACCESS_KEY": access_key,
+            "COLEGA_BACKUP_SECRET_KEY": secret_key,
+        }
+
     def postgres(self) -> Postgres:
         """A running PostgreSQL."""
         if self._postgres is None:
@@ -82,7 +102,7 @@ class Stack:
         return self._postgres
 
     def photo_settings(self) -> dict[str, str]:
-        """The settings by which a process of ours reaches this photo store."""
+        """The settings by which a process of ours reaches this photo store and seals what it puts there."""
         self.photo_store()
         access_key, secret_key = seaweedfs.keys(self.instance)
         return {
@@ -90,6 +110,7 @@ class Stack:
             "COLEGA_PHOTOS_BUCKET": seaweedfs.BUCKET,
             "COLEGA_PHOTOS_ACCESS_KEY": access_key,
             "COLEGA_PHOTOS_SECRET_KEY": secret_key,
+            "COLEGA_WRAPPING_KEYS": vaults.WRAPPING_KEY,
         }
 
     def restart(self, name: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from services.catalog import faces
 from services.catalog.engine import Catalog
 from services.errors import InvalidRequest
-from services.photos.store import PhotoStore
+from services.vault import Vault
 from workers.faces import chips
 from workers.faces.values import Chip
 from workers.galleries import ChipFile, Gallery, Told, untold
@@ -15,7 +15,7 @@ from workers.galleries import ChipFile, Gallery, Told, untold
 _AT_ONCE = 64
 
 
-def of_collection(catalog: Catalog, store: PhotoStore, collection_id: int, *, told: Told = untold) -> Gallery:
+def of_collection(catalog: Catalog, store: Vault, collection_id: int, *, told: Told = untold) -> Gallery:
     """The faces that are somebody's, person by person, with the photos whose label nobody's face stood behind.
 
     A face whose chip is gone (it was erased a moment ago) is passed over. ``photos`` are public ids; a photo that was

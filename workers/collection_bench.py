@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.backup_settings import BackupSettings
 from services.catalog import calibrations, generations, models
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Generation, Model
 from services.errors import InvalidRequest, NotFound
 from services.photos import keys
-from services.photos.store import OCTETS, PhotoStore
+from services.photos.store import OCTETS
+from services.vault import Vault
 from workers import collected, enrolled, shadowed
 from workers.evaluation.shadow import Shadow
 from workers.faces.detect import Detector
@@ -27,7 +29,7 @@ class CollectionBench:
     """See :class:`workers.workbench.Workbench`."""
 
     catalog: Catalog
-    store: PhotoStore
+    store: Vault
     models: Registry
     collection: Collection
     """Its row as it was when the computation began, not attached."""
@@ -38,6 +40,8 @@ class CollectionBench:
     telling: Callable[[Mapping[str, Any]], None]
     """Takes what :meth:`tell` is told, and raises Cancelled."""
     queries: Queries = shadowed.no_queries
+    backups: BackupSettings = field(default_factory=BackupSettings)
+    """Where backups go."""
     kept: dict[str, str] = field(default_factory=dict)
     """Object keys of the files that were kept, by name."""
 
@@ -75,7 +79,7 @@ class CollectionBench:
 
         The catalog's name is what a model is called by: a second one of that name gets a number behind it.
         """
-        share(bundle, self.store)
+        share(bundle, self.store.objects)
         with self.catalog.transaction() as session:
             name = models.free_name(session, bundle.name, bundle.digest)
             model = models.register_embedder(session, bundle.description, name=name)

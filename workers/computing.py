@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from services import installation
+from services.backup_settings import BackupSettings
 from services.catalog import computations, evaluations
 from services.catalog.computations import Held
 from services.catalog.engine import Catalog
 from services.errors import Cancelled, CatalogUnavailable, ColegaError, PhotoStoreUnavailable
 from services.logs import logger
-from services.photos.store import PhotoStore
+from services.vault import Vault
 from workers.collection_bench import CollectionBench
 from workers.models.registry import Registry
 from workers.shadowed import Queries, no_queries
@@ -44,6 +45,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     computations.QUANTISATION: ("workers.quantising", "quantise"),
     computations.COMPARISON: ("workers.comparing", "compare"),
     computations.CHECK: ("workers.checking", "check"),
+    computations.BACKUP: ("workers.backing_up", "back_up"),
 }
 
 _TORCH = {"torch", "torchvision", "facenet_pytorch", "pytorch_metric_learning"}
@@ -76,7 +78,7 @@ class Parts:
     """What computations work with, opened once a process."""
 
     catalog: Catalog
-    store: PhotoStore
+    store: Vault
     models: Registry
     name: str
     """Who claims, as ``host:pid``."""
@@ -89,6 +91,7 @@ class Parts:
     """Called when the computation was given back because this process is to end."""
     heard: Callable[[Mapping[str, Any]], None] = lambda progress: None  # noqa: ARG005
     """Takes what is told too, in this process."""
+    backups: BackupSettings = field(default_factory=BackupSettings)
     queries: Queries = no_queries
     """Recent searches of a collection under two models, for comparisons."""
 
@@ -116,6 +119,7 @@ def run(job_id: int, parts: Parts, verb: Callable[[str], Verb] = verb_of) -> Non
         parts.max_pixels,
         keeper.tell,
         parts.queries,
+        backups=parts.backups,
     )
     keeper.start()
     try:

@@ -97,7 +97,7 @@ class Gallery:
     undetected_people: NDArray[np.int64] = field(default_factory=_nobody)
     """(as many): whom they are said to show."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    """The files that could not be used at all, by path: the reason, as :class:`services.errors.Rejection` has it."""
+    """The files that could not be used at all, by path: the reason, as :class:`services.rejections.Rejection` has it."""
 
     def counts(self) -> NDArray[np.int64]:
         """(people,): how many chips there are of each."""

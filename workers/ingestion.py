@@ -7,22 +7,25 @@ that is live at the commit.
 
 import os
 import socket
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.broker.requests import Waking
+from services import meters
+from services.broker.waking import Waking
 from services.catalog import claims, generations, log, models
 from services.catalog.claims import Outcome
 from services.catalog.engine import Catalog
 from services.catalog.schema import Generation, Item, Person, Photo
-from services.errors import Rejection, Unavailable
+from services.errors import Unavailable
 from services.logs import logger
+from services.meters import Meters
 from services.photos import keys
-from services.photos.store import PhotoStore
+from services.rejections import Rejection
+from services.vault import Vault
 from workers import rounds
 from workers.models.registry import Registry
 from workers.preparing import Prepared, prepare
@@ -38,13 +41,28 @@ class Tools:
     """What the bulk verbs work with, opened once a process."""
 
     catalog: Catalog
-    store: PhotoStore
+    store: Vault
     models: Registry
     waking: Waking
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     """Who claims, as ``host:pid``."""
     passed: Callable[[str], None] = lambda moment: None  # noqa: ARG005
     """Told of each moment that is passed, so that a test can end the process there."""
+    meters: Meters = field(default_factory=Meters)
+    """What it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a commit has brought."""
+
+    again: list[int]
+    """Items to be sent again."""
+    ended: list[Prepared]
+    head: int
+    """The log entry after which all of it is found."""
+    ages_s: list[float]
+    """How long ago the photos had come in that are found now."""
 
 
 class _LiveChangedError(Exception):
@@ -75,8 +93,6 @@ def ingest(item_ids: Sequence[int], tools: Tools) -> list[int]:
         with tools.catalog.transaction() as session:
             claims.put_back(session, claimed.work)
         raise
-    if claimed.work:
-        tools.waking.wake()
     return again
 
 
@@ -96,19 +112,35 @@ def _write(collection_id: int, group: Sequence[Prepared], tools: Tools) -> list[
         tools.passed("chips stored")
         try:
             with tools.catalog.transaction() as session:
-                again = _commit(session, collection_id, group, live, embedded)
+                done = _commit(session, collection_id, group, live, embedded)
         except _LiveChangedError:
             continue
         tools.passed("committed")
-        ends = [p.outcome.state for p in group]
-        logger().info(
-            "photos.ingested",
-            collection=collection_id,
-            photos=len(group),
-            done=ends.count("done"),
-            rejected=ends.count("rejected"),
-        )
-        return again
+        tools.waking.wake(collection_id, done.head, done.ages_s)
+        _tell(collection_id, group, done, tools)
+        return done.again
+
+
+def _tell(collection_id: int, group: Sequence[Prepared], done: _Done, tools: Tools) -> None:
+    """Count what was done, and write a line of it."""
+    ends = [p.outcome.state if p.outcome.reason is None else p.outcome.reason.value for p in done.ended]
+    for outcome, photos in Counter(ends).items():
+        tools.meters.count(meters.PHOTOS, outcome, photos)
+    for age_s in done.ages_s:
+        tools.meters.observe(meters.COMMITTED_S, age_s)
+    faces = sum(len(p.look.cuts) for p in done.ended if p.look is not None)
+    tools.meters.count(meters.FACES, by=faces)
+    logger().info(
+        "photos.ingested",
+        collection=collection_id,
+        jobs=sorted({p.work.job.public_id for p in group}),
+        items=[p.work.item.id for p in group],
+        photos=len(group),
+        faces=faces,
+        done=ends.count("done"),
+        rejected=sum(p.outcome.state == "rejected" for p in done.ended),
+        sequence=done.head,
+    )
 
 
 def _embed(group: Sequence[Prepared], model_id: int, tools: Tools) -> Embedded:
@@ -120,18 +152,21 @@ def _embed(group: Sequence[Prepared], model_id: int, tools: Tools) -> Embedded:
     return Embedded(embedder.variant, dict(zip(chips, vectors, strict=True)))
 
 
-def _store(group: Sequence[Prepared], store: PhotoStore) -> None:
-    objects = []
+def _store(group: Sequence[Prepared], store: Vault) -> None:
+    objects: list[tuple[str, bytes]] = []
+    photos: dict[str, int] = {}
     for p in group:
-        photo, reading = p.work.photo, p.reading
+        photo, reading, mine = p.work.photo, p.reading, []
         if p.look is not None:
             reading = p.look.reading
-            objects += [
+            mine += [
                 (keys.chip(photo.collection_id, p.look.public_ids[i]), cut.chip.jpeg) for i, cut in p.look.cuts.items()
             ]
         if reading is not None:
-            objects.append((keys.thumbnail(photo.collection_id, photo.public_id), reading.thumbnail(THUMBNAIL_PX)))
-    store.put_many(objects, content_type=JPEG)
+            mine.append((keys.thumbnail(photo.collection_id, photo.public_id), reading.thumbnail(THUMBNAIL_PX)))
+        objects += mine
+        photos |= dict.fromkeys((name for name, _ in mine), photo.id)
+    store.put_many(objects, photos=photos, content_type=JPEG)
 
 
 def _commit(
@@ -140,14 +175,14 @@ def _commit(
     group: Sequence[Prepared],
     live: Sequence[Generation],
     embedded: Mapping[int, Embedded],
-) -> list[int]:
-    """Write every item of *group* in a savepoint of its own. Returns items to be sent again."""
+) -> _Done:
+    """Write every item of *group* in a savepoint of its own."""
     named = {p.work.person.id for p in group if p.work.person is not None}
     alive = set(
         session.scalars(select(Person.id).where(Person.id.in_(named)).order_by(Person.id).with_for_update(read=True))
     )
     changes: list[log.Change] = []
-    ended: list[int] = []
+    ended: list[Prepared] = []
     again: list[int] = []
     seen: list[int] = []
     for one in group:
@@ -167,14 +202,14 @@ def _commit(
             if photo is not None:
                 changes += rounds.write(session, photo, p, live, embedded)
                 seen += [photo.id] if p.look is not None else []
-        ended.append(p.work.item.id)
+        ended.append(p)
         again += claims.wake(session, p.work.photo.id)
     rounds.ask_for_a_look(session, seen, group[0].work.collection.round, live)
     appended = log.append(session, collection_id, changes)
     if set(appended.live) != {generation.id for generation in live}:
         raise _LiveChangedError
-    claims.stamp(session, ended, appended.head)
-    return again
+    ages_s = claims.stamp(session, [p.work.item.id for p in ended], appended.head)
+    return _Done(again, ended, appended.head, ages_s)
 
 
 def _unless_erased(prepared: Prepared, alive: set[int]) -> Prepared:

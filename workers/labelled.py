@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from services.errors import DegenerateBox, InvalidRequest, NotFound, PhotoRefused, Rejection
+from services.errors import DegenerateBox, InvalidRequest, NotFound, PhotoRefused
+from services.rejections import Rejection
 from services.sources import entries
 from workers.evaluation import pair_files
 from workers.evaluation.pair_files import Line

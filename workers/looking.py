@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from services import tracing
 from services.broker.requests import Answer, Answering, Ask
 from services.broker.shadows import Pair, Shadow, Shadows
-from services.errors import ColegaError, PhotoRefused, Rejection
+from services.errors import ColegaError, PhotoRefused
 from services.logs import logger
+from services.rejections import Rejection
 from workers.faces.detect import Mode, largest_central
 from workers.faces.pipeline import FacePipeline
 from workers.faces.values import Chip, Face
@@ -25,21 +27,33 @@ def look(ask: Ask, broker: Answering, models: Registry, shadows: Shadows) -> Non
     """
     photos = broker.take(ask)
     if photos is None:
+        logger().info("look.dropped", late_s=round(-ask.left_s, 3))
         return
     try:
         pipeline = models.pipeline(ask.model or models.active(), ask.detector)
         answer, chips = _answer(ask, photos, pipeline)
     except ColegaError as error:
+        _tell(None, error.type)
         broker.fail(ask, error)
     except MemoryError:
+        _tell(None, "memory")
         broker.fail(ask, PhotoRefused(Rejection.TOO_MANY_PIXELS, "The photo needs more memory than a search may take."))
     else:
+        _tell(answer, None)
         if ask.search is None:
             broker.answer(ask, answer)
         else:
             broker.pass_on(ask, answer)
             if ask.shadow is not None and chips:
                 _keep(ask.shadow, ask.detector, answer["photos"][0], chips, models, shadows)
+
+
+def _tell(answer: Answer | None, problem: str | None) -> None:
+    """One line of how it went, and the steps as spans."""
+    took = {} if answer is None else {step: round(ms, 1) for step, ms in answer["took_ms"].items()}
+    faces = None if answer is None else sum(len(photo["faces"]) for photo in answer["photos"])
+    logger().info("photo.looked", faces=faces, problem=problem, **{f"{step}_ms": ms for step, ms in took.items()})
+    tracing.stages(took)
 
 
 def _keep(

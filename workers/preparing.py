@@ -10,8 +10,9 @@ from services.catalog import models, photos
 from services.catalog.claims import Outcome, Work
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, new_id
-from services.errors import PhotoRefused, Rejection
-from services.photos.store import PhotoStore
+from services.errors import PhotoRefused
+from services.rejections import Rejection
+from services.vault import Vault
 from workers.faces.detect import Mode, largest_central
 from workers.faces.pipeline import FacePipeline, Reading
 from workers.faces.values import Box
@@ -58,7 +59,7 @@ class Prepared:
     """Another item of the same chunk has the same bytes."""
 
 
-def prepare(work: Sequence[Work], catalog: Catalog, store: PhotoStore, registry: Registry) -> list[Prepared]:
+def prepare(work: Sequence[Work], catalog: Catalog, store: Vault, registry: Registry) -> list[Prepared]:
     """Read and look at every photo that needs it; the others are judged by what is known of them."""
     prepared: list[Prepared] = []
     under_way: list[tuple[Work, Face | None]] = []

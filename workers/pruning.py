@@ -17,10 +17,11 @@ from index.snapshots import KEPT
 from services.catalog import collections, held, log
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection
-from services.errors import MissingObject
+from services.errors import DamagedObject, MissingObject
 from services.logs import logger
 from services.photos import keys
-from services.photos.store import PhotoStore, Stored
+from services.photos.store import Stored
+from services.vault import Vault
 
 ENTRIES_FOR_S = 86_400.0
 """Entries younger than this stay in any case."""
@@ -28,7 +29,7 @@ _ORPHANS_S = 3600.0
 _BATCH = 10_000
 
 
-def prune_logs(catalog: Catalog, store: PhotoStore, *, entries_for_s: float = ENTRIES_FOR_S) -> int:
+def prune_logs(catalog: Catalog, store: Vault, *, entries_for_s: float = ENTRIES_FOR_S) -> int:
     """Delete log entries that are old and that no searcher will replay.
 
     Returns:
@@ -52,7 +53,7 @@ def prune_logs(catalog: Catalog, store: PhotoStore, *, entries_for_s: float = EN
     return pruned
 
 
-def drop_lost_snapshots(catalog: Catalog, store: PhotoStore) -> int:
+def drop_lost_snapshots(catalog: Catalog, store: Vault) -> int:
     """Delete snapshots of collections that are gone and of generations that nobody looks in any more.
 
     Returns:
@@ -77,15 +78,15 @@ def _searched(session: Session) -> list[tuple[int, int]]:
     return [each.key for each in held.searched(session, pinned=frozenset())]
 
 
-def _needed_after(store: PhotoStore, gallery: Collection, generation: int) -> int:
+def _needed_after(store: Vault, gallery: Collection, generation: int) -> int:
     """The sequence number after which a searcher that starts may need entries."""
     prefix = keys.snapshots(gallery.id, generation)
-    there = {stored.key.removeprefix(prefix): stored for stored in store.list(prefix)}
+    there = {stored.key.removeprefix(prefix): stored for stored in store.plain(store.list(prefix))}
     verified = list(_verified(store, prefix, there, gallery.epoch))
     return min(verified[:KEPT], default=gallery.head)
 
 
-def _verified(store: PhotoStore, prefix: str, there: dict[str, Stored], epoch: str) -> Iterator[int]:
+def _verified(store: Vault, prefix: str, there: dict[str, Stored], epoch: str) -> Iterator[int]:
     """The sequence numbers of snapshots of which every file is there and of the right size, newest first."""
     complete = {name.removesuffix(f"/{MANIFEST}") for name in there if name.endswith(f"/{MANIFEST}")}
     with TemporaryDirectory() as folder:
@@ -94,7 +95,7 @@ def _verified(store: PhotoStore, prefix: str, there: dict[str, Stored], epoch: s
             try:
                 file.write_bytes(store.get(f"{prefix}{name}/{MANIFEST}"))
                 manifest = Manifest.read(file)
-            except (MissingObject, DamagedSnapshot):
+            except (MissingObject, DamagedObject, DamagedSnapshot):
                 continue
             if all(at in there and there[at].size_bytes == held.size_bytes for at, held in manifest.files.items()):
                 yield manifest.sequence

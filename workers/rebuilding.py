@@ -9,8 +9,8 @@ import socket
 from sqlalchemy.orm import Session
 
 from services.broker import names
-from services.broker.requests import Waking
 from services.broker.send import Queue
+from services.broker.waking import Waking
 from services.catalog import (
     chunks,
     computations,

@@ -21,14 +21,14 @@ from index.engine.looking import Helper
 from index.engine.sealing import SealingProcess
 from index.follower import Home as ReplicaHome
 from index.protocol import Head
-from services import installation
+from services import heartbeat, installation, tracing
 from services.broker.joins import JoinDesk
 from services.broker.requests import Query, Searching
-from services.catalog import held, processes
+from services.catalog import held, meters, processes
 from services.catalog.engine import Catalog
 from services.errors import BrokerUnavailable, CannotStart, CatalogUnavailable, ColegaError, IndexUnavailable
-from services.logs import configure, logger
-from services.photos.store import PhotoStore
+from services.logs import configure, last_words, logger
+from services.meters import Meters
 from services.settings import (
     BrokerSettings,
     CatalogSettings,
@@ -36,10 +36,13 @@ from services.settings import (
     Home,
     IndexSettings,
     MilvusSettings,
-    PhotoStoreSettings,
+    Tracing,
 )
-from workers import searching
+from services.vault import Vault
+from workers import searching, vitals
+from workers.arrivals import Arrivals
 from workers.joining import Joining
+from workers.serving.cleansing import Cleansing
 from workers.serving.folders import OwnFolder
 from workers.serving.following import CatalogLog
 from workers.serving.replicas import Keeping, Replicas
@@ -53,6 +56,8 @@ _MOST_QUERIES = 64
 _PENDING_WAIT_S = 0.005
 _BEAT_EVERY_S = 4.0
 _AWAY_S = 0.5
+_STANDS_STILL_S = 10.0
+"""The loop that answers comes round several times a second, unless the broker hangs: who asks sees that by itself."""
 _LEASE, _LEASE_S, _WRITES_S = "snapshots", 60.0, 30.0
 """Who has the lease acts on it for half its time: what was begun then ends before anybody else can have it."""
 _SWITCH_S = 0.0005
@@ -66,7 +71,7 @@ class Searcher:
         catalog = environment.load(CatalogSettings)
         self._settings = environment.load(IndexSettings)
         self._catalog = Catalog(catalog.catalog_url.get_secret_value(), busy_s=catalog.catalog_busy_s, pool_size=4)
-        self._store = PhotoStore.of(environment.load(PhotoStoreSettings))
+        self._store = Vault.of(environment, self._catalog)
         self._log = CatalogLog(self._catalog)
         broker_url = environment.load(BrokerSettings).broker_url.get_secret_value()
         self._broker = Searching(broker_url)
@@ -94,8 +99,14 @@ class Searcher:
                 loaded=self._woken.set,
             ),
         )
+        self._cleansing = Cleansing(
+            self._catalog, self._folder, self._replicas, None if self._milvus is None else self._has_lease
+        )
         self._joining = Joining(self._replicas, JoinDesk(broker_url))
         self._id = f"searcher@{socket.gethostname()}:{os.getpid()}"
+        self._data = environment.load(Home).data
+        self._meters, self._arrivals = Meters(), Arrivals()
+        self._answered_at = time.monotonic()
 
     def run(self) -> None:
         """Serve until SIGTERM."""
@@ -127,14 +138,18 @@ class Searcher:
             most=_MOST_QUERIES,
             gather_s=self._device.gather_s,
         )
+        self._answered_at = time.monotonic()
         if arrived.woken:
+            self._arrivals.note(arrived.news)
             self._woken.set()
         waiting = []
         for query, outcome in searching.answers([*pending, *arrived.queries], self._replicas):
             if isinstance(outcome, ColegaError):
                 self._broker.fail(query.ask, outcome)
+                searching.tell(query, outcome)
             elif outcome is not None:
                 self._broker.answer(query.ask, outcome)
+                searching.tell(query, outcome)
             else:
                 waiting.append(query)
         if self._replicas.is_wanted:
@@ -150,13 +165,18 @@ class Searcher:
                 if time.monotonic() >= next_beat:
                     self._prepare()
                 self._replicas.follow(heads)
-                if self._told != self._replicas.here:  # A switch may wait for what is here now.
+                self._arrivals.settle(self._replicas.sequences, self._meters)
+                is_cleansed = self._cleansing.tend()
+                if (
+                    is_cleansed or self._told != self._replicas.here
+                ):  # A switch or an erasure may wait for what is here now.
                     self._beat(heads)
                 if time.monotonic() >= next_beat:
                     self._beat(heads)
                     self._folder.sweep(self._replicas.in_use, self._kept)
                     next_beat = time.monotonic() + _BEAT_EVERY_S
             except (CatalogUnavailable, BrokerUnavailable, IndexUnavailable):
+                heartbeat.note(self._data, "searcher", well=False)
                 self._stopping.wait(_AWAY_S)
             except Exception:  # noqa: BLE001 - A follower that died silently would serve yesterday's people for ever.
                 logger().exception("searcher.follower_failed")
@@ -177,6 +197,7 @@ class Searcher:
             helper=self._helper,
             keeping=self._settings.index_vectors,
             device=self._device,
+            least=self._cleansing.least(collection),
         )
 
     def _prepare(self) -> None:
@@ -202,13 +223,25 @@ class Searcher:
         return time.monotonic() < self._writes_until
 
     def _beat(self, heads: Mapping[int, Head]) -> None:
+        """Say that it runs, but not while the loop that answers stands still."""
         self._broker.register()
+        if time.monotonic() - self._answered_at > _STANDS_STILL_S:
+            return
         self._told = self._replicas.here
         details = {"device": self._device.name, "replicas": self._replicas.described(heads)}
-        with self._catalog.transaction() as session:
-            processes.beat(
-                session, self._id, kind="searcher", host=socket.gethostname(), pid=os.getpid(), details=details
-            )
+        details |= vitals.of_process(self._data) | self._cleansing.described()
+        counts = self._meters.taken()
+        try:
+            with self._catalog.transaction() as session:
+                told = {**details, "clock_off_s": processes.clock_off_s(session)}
+                processes.beat(
+                    session, self._id, kind="searcher", host=socket.gethostname(), pid=os.getpid(), details=told
+                )
+                meters.add(session, counts)
+            heartbeat.note(self._data, "searcher", well=True)
+        except CatalogUnavailable:
+            self._meters.give_back(counts)
+            raise
 
     def _say_goodbye(self) -> None:
         self._replicas.close()
@@ -247,11 +280,17 @@ def main() -> None:
     """The command of the process."""
     try:
         environment = Environment.of_process()
-        configure(environment.load(Home))
-        installation.check()
-        Searcher(environment).run()
     except ColegaError as error:
         sys.exit(str(error))
+    home = environment.load(Home)
+    configure(home)
+    os.umask(0o077)  # Vectors lie here as they are: nobody else reads them.
+    try:
+        installation.check()
+        tracing.configure(environment.load(Tracing), "searcher")
+        Searcher(environment).run()
+    except ColegaError as error:
+        sys.exit(last_words(home, error))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """Searching: vectors in, ranked persons out, from the replica of exactly the generation that was asked for."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from index import ranking
 from index.replica import Replica
+from services import tracing
 from services.broker.requests import Ask, Query
 from services.errors import ColegaError, IndexBehind, Unavailable
 from services.logs import logger
+from services.tracing import TRACEPARENT
+from services.trail import REQUEST
 from workers.models.heads import Head
 from workers.serving.replicas import Replicas
 from workers.serving.vectors import Vectors, vectors_of
@@ -36,6 +39,23 @@ def answers(queries: Sequence[Query], replicas: Replicas) -> Iterator[Outcome]:
         )
     for batch in batches.values():
         yield from _batch(batch, replicas)
+
+
+def tell(query: Query, outcome: Mapping[str, Any] | ColegaError) -> None:
+    """A line of how a query was answered, under its caller's request, and a span below its caller's."""
+    failed = isinstance(outcome, ColegaError)
+    ms = 0.0 if isinstance(outcome, ColegaError) else outcome["took_ms"]["search"]
+    search = query.ask.search
+    told = {
+        "collection": None if search is None else search.collection,
+        "problem": outcome.type if isinstance(outcome, ColegaError) else None,
+    }
+    logger().info(
+        "search.answered", request=query.trail.get(REQUEST), search_ms=None if failed else round(ms, 2), **told
+    )
+    tracing.record(
+        "searcher.search", ms / 1000, parent=query.trail.get(TRACEPARENT), collection=told["collection"] or 0
+    )
 
 
 def _batch(queries: Sequence[Query], replicas: Replicas) -> Iterator[Outcome]:

@@ -13,7 +13,7 @@ from services.catalog.engine import Catalog
 from services.catalog.schema import Generation
 from services.errors import BrokerUnavailable, NotFound
 from services.logs import logger
-from services.photos.store import PhotoStore
+from services.vault import Vault
 from workers.evaluation.shadow import MOST_FACES, Seen, Shadow, Side
 from workers.faces import chips
 from workers.faces.values import Chip, Vectors
@@ -33,7 +33,7 @@ def no_queries(collection_id: int, generation_id: int) -> Sequence[Pair]:
 
 def of_generations(
     catalog: Catalog,
-    store: PhotoStore,
+    store: Vault,
     collection_id: int,
     numbers: tuple[int, int],
     *,
@@ -159,7 +159,7 @@ def _recent(queries: Queries, collection_id: int, generation_id: int) -> Sequenc
         return ()
 
 
-def _looked(catalog: Catalog, store: PhotoStore, numbers: Sequence[int]) -> dict[int, Seen]:
+def _looked(catalog: Catalog, store: Vault, numbers: Sequence[int]) -> dict[int, Seen]:
     with catalog.reading() as session:
         found = comparisons.looks(session, numbers)
     keys = sorted({look.chip_key for look in found.values() if look.chip_key is not None})

@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-import tempfile
 from pathlib import Path
 
 from sqlalchemy import select
@@ -12,20 +11,25 @@ from services.broker.send import Queue
 from services.catalog import jobs, processes
 from services.catalog.engine import Catalog
 from services.catalog.schema import Item, Job
-from services.errors import ColegaError, InvalidRequest, PhotoRefused, Rejection
-from services.intake import Label, Upload
+from services.errors import ColegaError, DamagedObject, InvalidRequest, PhotoRefused
+from services.intake import Upload
+from services.labels import Label
 from services.logs import logger
 from services.photos import keys
-from services.photos.store import PhotoStore
+from services.rejections import Rejection
 from services.settings import Limits
 from services.sources import entries, layouts
 from services.sources.entries import MANIFEST, Entry
 from services.sources.layouts import Labels, Layout
+from services.vault import Vault
+from workers import scratch
 
 LEASE_S = 60.0
 
 
-def unpack(job_id: int, catalog: Catalog, store: PhotoStore, queue: Queue, limits: Limits) -> None:
+def unpack(
+    job_id: int, catalog: Catalog, store: Vault, queue: Queue, limits: Limits, *, require_basis: bool = False
+) -> None:
     """Take in what is in a job's archive, close the job, and remove the archive.
 
     Run again after it was killed, it goes on: entries that have an item are passed over. An archive that cannot be read
@@ -41,14 +45,14 @@ def unpack(job_id: int, catalog: Catalog, store: PhotoStore, queue: Queue, limit
             return
         there = set(session.scalars(select(Item.name).where(Item.job_id == job_id)))
     key = keys.archive(job.public_id)
-    with tempfile.TemporaryDirectory(prefix="colega-unpack-") as scratch:
-        archive = Path(scratch) / "archive"
-        with archive.open("wb") as file:
-            file.writelines(store.stream(key))
+    with scratch.folder() as folder:
+        archive = Path(folder) / "archive"
         failed: str | None = None
         try:
-            _take_all(job, archive, there, catalog, store, queue, limits, holder)
-        except (PhotoRefused, InvalidRequest) as refused:
+            with archive.open("wb") as file:
+                file.writelines(store.stream(key))
+            _take_all(job, archive, there, catalog, store, queue, limits, holder, require_basis)
+        except (PhotoRefused, InvalidRequest, DamagedObject) as refused:
             failed = f"{refused.reason.value}: {refused}" if isinstance(refused, PhotoRefused) else str(refused)
     with catalog.transaction() as session:
         job = session.get_one(Job, job_id)
@@ -63,12 +67,18 @@ def _take_all(
     archive: Path,
     there: set[str],
     catalog: Catalog,
-    store: PhotoStore,
+    store: Vault,
     queue: Queue,
     limits: Limits,
     holder: str,
+    require_basis: bool,
 ) -> None:
-    bounds = entries.Limits(limits.max_archive_entries, limits.max_upload_mb * 2**20, limits.max_archive_mb * 2**20)
+    bounds = entries.Limits(
+        limits.max_archive_entries,
+        limits.max_upload_mb * 2**20,
+        limits.max_archive_mb * 2**20,
+        limits.max_archive_ratio,
+    )
     with entries.opened(archive, bounds) as found:
         listed = list(found)
         photos = [entry for entry in listed if entry.refused is None]
@@ -81,14 +91,23 @@ def _take_all(
                 with catalog.transaction() as session:
                     processes.acquire(session, f"unpack:{job.id}", holder, LEASE_S)
             if entry.path[:1024] not in there and not (entry is manifest and labels.layout is Layout.MANIFEST):
-                _take(job, entry, labels, archive.with_name(f"entry-{number}"), catalog, store, queue)
+                scratch = archive.with_name(f"entry-{number}")
+                _take(job, entry, labels, scratch, catalog, store, queue, require_basis=require_basis)
         for path in sorted(set(labels.rows) - {entry.path for entry in listed} - there):
             reason = Rejection.UNSAFE_PATH if entries.judged(path) else Rejection.MISSING_FILE
             _reject(job, path, PhotoRefused(reason, "The manifest names it and it is not there."), catalog)
 
 
 def _take(
-    job: Job, entry: Entry, labels: Labels, scratch: Path, catalog: Catalog, store: PhotoStore, queue: Queue
+    job: Job,
+    entry: Entry,
+    labels: Labels,
+    scratch: Path,
+    catalog: Catalog,
+    store: Vault,
+    queue: Queue,
+    *,
+    require_basis: bool,
 ) -> None:
     try:
         if entry.refused is not None:
@@ -99,8 +118,7 @@ def _take(
         scratch.write_bytes(data)
         head, sha256 = data[: formats.HEAD_BYTES], hashlib.sha256(data).hexdigest()
         upload = Upload(entry.path, scratch, len(data), sha256, head)
-        label = Label(shown.person, shown.external_id, attributes=shown.attributes)
-        taken = intake.take(catalog, store, job.id, [upload], [label])
+        taken = intake.take(catalog, store, job.id, [upload], [Label.of(shown)], require_basis=require_basis)
     except PhotoRefused as refused:
         _reject(job, entry.path, refused, catalog)
         return

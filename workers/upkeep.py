@@ -9,12 +9,13 @@ from sqlalchemy import select
 
 from services.broker import names
 from services.broker.send import Queue
-from services.catalog import claims, computations, deliveries, faces, jobs, merges, processes, removals, requests
+from services.catalog import claims, computations, deliveries, jobs, merges, nobodys, processes, removals, requests
 from services.catalog.engine import Catalog
+from services.catalog.ledger import WITHIN_S, Asking
 from services.catalog.schema import Face, Job, Photo, now
 from services.logs import logger
 from services.photos import keys
-from services.photos.store import PhotoStore
+from services.vault import Vault
 from workers import alive, freeing
 
 SWEEP_LIMIT = 2000
@@ -64,7 +65,9 @@ def sweep(catalog: Catalog, queue: Queue) -> int:
     return sent
 
 
-def tidy(catalog: Catalog, store: PhotoStore, *, keep_unassigned_days: int, search_s: float) -> None:
+def tidy(
+    catalog: Catalog, store: Vault, *, keep_unassigned_days: int, search_s: float, erase_within_s: float = WITHIN_S
+) -> None:
     """Remove objects without rows, faces of nobody kept long enough, generations nobody uses, merges too old to undo, old notes.
 
     Args:
@@ -72,14 +75,20 @@ def tidy(catalog: Catalog, store: PhotoStore, *, keep_unassigned_days: int, sear
         store: Where the objects are.
         keep_unassigned_days: How long faces of nobody are kept.
         search_s: How long a search may take: what one may still look in stays for several times as long.
+        erase_within_s: By when nothing of faces of nobody may be left anywhere.
     """
     with catalog.transaction() as session:
         requests.prune(session)
         processes.forget_lost(session)
         merges.prune(session)
         deliveries.prune(session)
-    _drop_unassigned(catalog, keep_unassigned_days)
+    _drop_unassigned(catalog, keep_unassigned_days, Asking("expired", within_s=erase_within_s))
     freeing.free(catalog, for_s=FREEING_S, dropped_for_s=_SEARCHES * search_s)
+    remove_objects(catalog, store)
+
+
+def remove_objects(catalog: Catalog, store: Vault) -> None:
+    """Delete from the store what is noted for removal."""
     while True:
         with catalog.reading() as session:
             waiting = removals.waiting(session, _BATCH)
@@ -90,7 +99,7 @@ def tidy(catalog: Catalog, store: PhotoStore, *, keep_unassigned_days: int, sear
             removals.done(session, [removal.id for removal in waiting])
 
 
-def drop_orphans(catalog: Catalog, store: PhotoStore) -> int:
+def drop_orphans(catalog: Catalog, store: Vault) -> int:
     """Delete objects without a row that are older than an hour: a lost race whose gateway died, a chunk rolled back.
 
     Returns:
@@ -112,7 +121,7 @@ def drop_orphans(catalog: Catalog, store: PhotoStore) -> int:
     return dropped
 
 
-def _drop_reports(catalog: Catalog, store: PhotoStore, before: float) -> int:
+def _drop_reports(catalog: Catalog, store: Vault, before: float) -> int:
     """Delete what jobs that are gone have made to be looked at. Returns how many objects that were."""
     dropped = 0
     old = (stored.key for stored in store.list(f"{keys.REPORTS}/") if stored.modified.timestamp() < before)
@@ -126,7 +135,7 @@ def _drop_reports(catalog: Catalog, store: PhotoStore, before: float) -> int:
     return dropped
 
 
-def _drop_unassigned(catalog: Catalog, days: int) -> None:
+def _drop_unassigned(catalog: Catalog, days: int, asking: Asking) -> None:
     """Delete, in all rounds, some of the faces of nobody of which a row is older than *days*."""
     old = select(Face).where(
         Face.person_id.is_(None), Face.chip_key.is_not(None), Face.created_at < now() - days * 86_400.0
@@ -136,7 +145,7 @@ def _drop_unassigned(catalog: Catalog, days: int) -> None:
     for collection_id, theirs in groupby(found, lambda face: face.collection_id):
         while some := list(islice(theirs, _FACES_AT_ONCE)):
             with catalog.transaction() as session:
-                faces.delete_nobodys(session, collection_id, some)
+                nobodys.delete(session, collection_id, some, asking)
 
 
 def _batches(found: Iterable[str]) -> Iterable[list[str]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.rebuild import opened
 from benchmarks.rebuild.service import Rebuilding
-from services.local import seaweedfs
-from services.local.instance import Instance
+from services.catalog.engine import Catalog
 from workers.faces.embed import Crops
 from workers.faces.values import Chip
 from workers.models.bundle import Bundle
@@ -34,7 +34,8 @@ def bundle_in(data: Path, name: str) -> Bundle:
 
 def crops_of(service: Rebuilding, bundle: Bundle) -> Crops:
     """What the model sees of every stored chip of the service, (n, side, side, 3) uint8."""
-    store = seaweedfs.store(Instance.read(service.data))
+    catalog = Catalog(f"sqlite:///{service.data / 'catalog' / 'catalog.sqlite'}")
+    store = opened.vault(service.data, catalog)
     keys = [key for (key,) in service.catalog().all("SELECT chip_key FROM faces WHERE chip_key IS NOT NULL")]
     stored = store.get_many(keys)
     identity, nowhere = np.eye(2, 3), np.zeros((5, 2), np.float32)

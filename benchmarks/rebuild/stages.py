@@ -14,15 +14,15 @@ from sqlalchemy import func, select
 
 from benchmarks import bare, machine
 from benchmarks.machine import Row
-from benchmarks.rebuild import gallery
+from benchmarks.rebuild import gallery, opened
 from benchmarks.rebuild.asked import Asked, Told
 from benchmarks.rebuild.service import Rebuilding
-from services.broker.requests import Waking
+from services.broker.waking import Waking
 from services.catalog import chunks, collections, generations, rebuilds
 from services.catalog.engine import Catalog
 from services.catalog.rebuild_schema import Chunk
 from services.catalog.schema import Generation, Model
-from services.local import seaweedfs, valkey
+from services.local import valkey
 from services.local.instance import Instance
 from workers.ingestion import Tools
 from workers.models.registry import Registry
@@ -83,8 +83,9 @@ def _worked(service: Rebuilding, folder: Path) -> tuple[Clock, int, float, float
         closing(sqlite3.connect(copy)) as target,
     ):
         rows.backup(target)
-    catalog, store = Catalog(f"sqlite:///{copy}"), seaweedfs.store(instance)
-    models = Registry(catalog, store, service.data / "models", max_pixels=bare.MAX_PIXELS)
+    catalog = Catalog(f"sqlite:///{copy}")
+    store = opened.vault(service.data, catalog)
+    models = Registry(catalog, store.objects, service.data / "models", max_pixels=bare.MAX_PIXELS)
     waking = Waking(valkey.url(instance.ports[valkey.PORT], instance.secret("broker_password")))
     tools = Tools(catalog, store, models, waking, passed=clock.passed)
     rebuild_id, generation, digest = _begun(catalog)

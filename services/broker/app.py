@@ -6,6 +6,7 @@ from typing import Any
 from celery import Celery
 
 from services.broker import acknowledging, names
+from services.broker.followed import Followed
 
 VISIBILITY_S = 60
 """A message of a worker that died is delivered again after this; longer than any task that is not acknowledged early."""
@@ -43,7 +44,7 @@ def _rank(queue: str) -> int:
 def celery_app(broker_url: str) -> Celery:
     """The Celery application; connects when first used."""
     acknowledging.install()
-    app = Celery("colega", broker=broker_url, set_as_current=False)
+    app = Celery("colega", broker=broker_url, set_as_current=False, task_cls=Followed)
     app.conf.update(settings())
     return app
 
@@ -69,6 +70,7 @@ def settings() -> dict[str, Any]:
             names.SWEEP: {"queue": names.MAINTENANCE},
             names.TIDY: {"queue": names.MAINTENANCE},
             names.ORPHANS: {"queue": names.MAINTENANCE},
+            names.ERASE: {"queue": names.MAINTENANCE},
             names.CHECKS: {"queue": names.MAINTENANCE},
         },
         "worker_prefetch_multiplier": 1,

@@ -4,14 +4,16 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
 
 from redis import Redis
 
+from services import trail
 from services.broker import replies
 from services.broker.replies import Told
 from services.errors import ColegaError, WorkersBusy
+from services.trail import Trail, of_message
 
 _JOINS = "colega:joins"
 
@@ -55,13 +57,15 @@ class JoinAsk:
     deadline: float
     """Seconds since 1970; the machines' clocks need to agree to a second."""
     join: Join
+    trail: Trail = field(default_factory=dict)
+    """Of who asks."""
 
     @classmethod
     def of_json(cls, message: Mapping[str, Any]) -> "JoinAsk":
         """Read what :func:`dataclasses.asdict` wrote."""
         place = message["join"]["place"]
         join = Join(**{**message["join"], "place": None if place is None else tuple(place)})
-        return cls(message["id"], message["deadline"], join)
+        return cls(message["id"], message["deadline"], join, of_message(message.get("trail")))
 
     @property
     def left_s(self) -> float:
@@ -80,7 +84,7 @@ def ask(redis: Redis, join: Join, *, timeout_s: float) -> Told:
     """
     asked = JoinAsk(secrets.token_hex(16), time.time() + timeout_s, join)
     with replies.speaking():
-        redis.rpush(_JOINS, json.dumps(asdict(asked)))
+        redis.rpush(_JOINS, json.dumps({**asdict(asked), "trail": trail.carried()}))
     answer = replies.wait(redis, asked.id, within_s=asked.left_s)
     if answer is None:
         raise WorkersBusy("No searcher answered in time. Try again in a moment.")

@@ -16,10 +16,10 @@ from services.errors import (
     IndexUnavailable,
     PhotoRefused,
     Refused,
-    Rejection,
     Unavailable,
     WorkersBusy,
 )
+from services.rejections import Rejection
 
 _REPLY_LIVES_S = 60
 

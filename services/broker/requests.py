@@ -10,25 +10,25 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, cast
 
 from celery import Celery
-from redis.exceptions import RedisError
 
+from services import trail
 from services.broker import joins, names, replies
 from services.broker.app import celery_app
+from services.broker.followed import headers
 from services.broker.joins import Join
 from services.broker.replies import connect, speaking
 from services.broker.shadows import Shadow
+from services.broker.waking import COUNTS_S, SEARCHERS, News
 from services.errors import ColegaError, WorkersBusy
 from services.logs import logger
+from services.trail import Trail
 
 _PHOTO_LIVES_S = 60
 _SEARCHES = "colega:searches"
-_SEARCHERS = "colega:searchers"
-_SEARCHER_COUNTS_S = 60
 
 Answer = dict[str, Any]
 """What comes back, as JSON:
@@ -102,6 +102,8 @@ class Query:
 
     ask: Ask
     answer: Answer
+    trail: Trail = field(default_factory=dict)
+    """Of who asks."""
 
 
 class Asking:
@@ -144,7 +146,13 @@ class Asking:
             try:
                 # Without a representation of its arguments for logs, which takes longer to make than the message.
                 self._app.send_task(
-                    names.LOOK, args=[asdict(ask)], expires=timeout_s, retry=False, argsrepr="", kwargsrepr=""
+                    names.LOOK,
+                    args=[asdict(ask)],
+                    expires=timeout_s,
+                    retry=False,
+                    argsrepr="",
+                    kwargsrepr="",
+                    headers=headers(),
                 )
                 return self._wait(ask)
             except BaseException:
@@ -161,7 +169,7 @@ class Asking:
         faces = [{"vector": vector} for vector in vectors]
         answer: Answer = {"model": model, "variant": None, "photos": [{"faces": faces}], "took_ms": {}}
         with speaking():
-            self._redis.rpush(_SEARCHES, json.dumps({"ask": asdict(ask), "answer": answer}))
+            self._redis.rpush(_SEARCHES, _message(ask, answer))
             return self._wait(ask)
 
     def join(self, join: Join, *, timeout_s: float) -> Answer:
@@ -199,28 +207,11 @@ class Answering:
     def pass_on(self, ask: Ask, answer: Answer) -> None:
         """Hand faces and vectors on to a searcher, who answers."""
         with speaking():
-            self._redis.rpush(_SEARCHES, json.dumps({"ask": asdict(ask), "answer": answer}))
+            self._redis.rpush(_SEARCHES, _message(ask, answer))
 
     def fail(self, ask: Ask, error: ColegaError) -> None:
         """Tell the caller what went wrong."""
         replies.send(self._redis, ask.id, error)
-
-
-class Waking:
-    """Telling the searchers that a log has grown. A lost wake-up costs them one poll."""
-
-    def __init__(self, broker_url: str) -> None:
-        self._redis = connect(broker_url)
-
-    def wake(self) -> None:
-        """Wake every searcher that was heard of in the last minute. Silent where the broker is away: they poll."""
-        with suppress(RedisError, OSError):
-            lists: list[bytes] = self._redis.zrangebyscore(_SEARCHERS, time.time() - _SEARCHER_COUNTS_S, "+inf")  # type: ignore[assignment]
-            pipeline = self._redis.pipeline(transaction=False)
-            for each in lists:
-                pipeline.rpush(each, b"1")
-                pipeline.expire(each, 5)
-            pipeline.execute()
 
 
 class Arrived(NamedTuple):
@@ -229,6 +220,8 @@ class Arrived(NamedTuple):
     queries: list[Query]
     woken: bool
     """Whether a log has grown, or nothing else came: look at the logs."""
+    news: list[News]
+    """What those told who have woken us."""
 
 
 class Searching:
@@ -242,8 +235,8 @@ class Searching:
         """Ask to be woken when a log grows; again at least once a minute."""
         with speaking():
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.zadd(_SEARCHERS, {self._wakes: time.time()})
-            pipeline.zremrangebyscore(_SEARCHERS, "-inf", time.time() - _SEARCHER_COUNTS_S)
+            pipeline.zadd(SEARCHERS, {self._wakes: time.time()})
+            pipeline.zremrangebyscore(SEARCHERS, "-inf", time.time() - COUNTS_S)
             pipeline.execute()
 
     def arrived(self, *, block_s: float, most: int, gather_s: float = 0.0) -> Arrived:
@@ -254,15 +247,17 @@ class Searching:
         with speaking():
             first: tuple[bytes, bytes] | None = self._redis.blpop([self._wakes, _SEARCHES], timeout=block_s)  # type: ignore[assignment]
             found = [first[1]] if first is not None and first[0] == _SEARCHES.encode() else []
+            told = [] if first is None or found else [first[1]]
             woken = not found
             if first is not None:
                 found += self._waiting(most - len(found))
-                woken = bool(self._redis.delete(self._wakes)) or woken
+                told += self._told()
+                woken = bool(told) or woken
             if gather_s and 0 < len(found) < most:
                 time.sleep(gather_s)
                 found += self._waiting(most - len(found))
         queries = [query for query in map(_query, found) if query is not None and query.ask.left_s > 0]
-        return Arrived(queries, woken)
+        return Arrived(queries, woken, [News.of_message(each) for each in told])
 
     def answer(self, ask: Ask, answer: Answer) -> None:
         """Answer the caller."""
@@ -272,17 +267,30 @@ class Searching:
         """Tell the caller what went wrong."""
         replies.send(self._redis, ask.id, error)
 
+    def _told(self) -> list[bytes]:
+        """What has been told by those who wake, taken out."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.lrange(self._wakes, 0, -1)
+        pipeline.delete(self._wakes)
+        told, _ = pipeline.execute()
+        return cast("list[bytes]", told)
+
     def _waiting(self, most: int) -> list[bytes]:
         """What lies in the list, taken out."""
         found = self._redis.lpop(_SEARCHES, most) if most else None
         return cast("list[bytes]", found) if isinstance(found, list) else []
 
 
+def _message(ask: Ask, answer: Answer) -> str:
+    """What a searcher finds in its list."""
+    return json.dumps({"ask": asdict(ask), "answer": answer, "trail": trail.carried()})
+
+
 def _query(message: bytes) -> Query | None:
     """What lay in the list; None of a message that another version of colega wrote: its caller gets no answer in time."""
     try:
         read = json.loads(message)
-        return Query(Ask.of_json(read["ask"]), read["answer"])
+        return Query(Ask.of_json(read["ask"]), read["answer"], trail.of_message(read.get("trail")))
     except (KeyError, TypeError, ValueError):
         logger().warning("search.not_understood")
         return None

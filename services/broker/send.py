@@ -1,5 +1,7 @@
 """Ids out: what the gateway and the workers put into the queues."""
 
+import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +12,10 @@ from redis.exceptions import RedisError
 
 from services.broker import names
 from services.broker.app import celery_app
+from services.broker.followed import HEADER, SENT_AT, headers
 from services.errors import BrokerUnavailable
+
+QUEUES = (names.INTERACTIVE, *names.RANKED, names.TRAINING, names.MAINTENANCE)
 
 CHUNK = 16
 """Items a message: a quarter to a whole second of work for one process."""
@@ -80,20 +85,45 @@ class Queue:
 
     def depths(self) -> dict[str, int]:
         """How many messages wait in each queue."""
-        queues = (names.INTERACTIVE, *names.RANKED, names.TRAINING, names.MAINTENANCE)
         try:
             pipeline = self._redis.pipeline(transaction=False)
-            for queue in queues:
+            for queue in QUEUES:
                 pipeline.llen(queue)
-            return dict(zip(queues, pipeline.execute(), strict=True))
+            return dict(zip(QUEUES, pipeline.execute(), strict=True))
         except (RedisError, OSError) as error:
             raise _unavailable() from error
 
+    def oldest_s(self) -> dict[str, float]:
+        """For how long the message that is next has waited in each queue, in seconds; nothing of empty ones.
+
+        Measured by the clocks of this machine and of the one that sent it.
+
+        Raises:
+            BrokerUnavailable: The broker does not answer.
+        """
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for queue in QUEUES:
+                pipeline.lindex(queue, -1)
+            found = dict(zip(QUEUES, pipeline.execute(), strict=True))
+        except (RedisError, OSError) as error:
+            raise _unavailable() from error
+        sent = {queue: _sent_at(message) for queue, message in found.items() if message is not None}
+        return {queue: max(time.time() - at, 0.0) for queue, at in sent.items() if at is not None}
+
     def _send(self, task: str, args: list[Any], **options: Any) -> None:  # noqa: ANN401 - Celery's options
         try:
-            self._app.send_task(task, args=args, retry=False, **options)
+            self._app.send_task(task, args=args, retry=False, headers=headers(), **options)
         except (OperationalError, RedisError, OSError) as error:
             raise _unavailable() from error
+
+
+def _sent_at(message: bytes) -> float | None:
+    """When a message was sent; None of one of another version."""
+    try:
+        return float(json.loads(message)["headers"][HEADER][SENT_AT])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _unavailable() -> BrokerUnavailable:

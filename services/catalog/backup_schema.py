@@ -1,4 +1,4 @@
-"""Rows of backups that were made."""
+"""Rows of backups that were made, and of a restore that is under way."""
 
 from typing import Any
 
@@ -22,3 +22,19 @@ class Backup(Row):
     began_at: Mapped[float] = mapped_column(Float)
     """What was written until then is in it."""
     finished_at: Mapped[float] = mapped_column(Float, default=now())
+
+
+class Restore(Row):
+    """A restore of this catalog that has not come to its end: nothing else may start on it. One row at the most."""
+
+    __tablename__ = "restores"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    backup: Mapped[str] = mapped_column(String(64))
+    """Its name."""
+    destination: Mapped[str] = mapped_column(String(1024))
+    stage: Mapped[str] = mapped_column(String(16))
+    """``rows`` or ``objects``: what is being put back."""
+    tables: Mapped[list[str]] = mapped_column(JSON)
+    """Those that are whole by now."""
+    began_at: Mapped[float] = mapped_column(Float, default=now())

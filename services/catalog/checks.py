@@ -14,11 +14,12 @@ SCHEDULED, WHOLE, PARTIAL = "schedule", "", "partial"
 """Sources of a check's job. What looked at a part only is no answer to whether all is well."""
 
 PROBLEMS: Mapping[str, str] = {
-    "photo_missing": "The photo store has lost the photo. Restore it from a backup, or delete the photo and import it again.",
-    "photo_altered": "The photo has other bytes than were imported. Restore it from a backup, or delete it and import it again.",
+    "photo_missing": "The photo store has lost the photo. Import it again, or: colega restore DEST --only objects.",
+    "photo_altered": "The photo has other bytes than were imported. Run: colega restore DEST --only objects; or delete it and import it again.",
     "chip_missing": "The photo store has lost the chip. A repair cuts it again from the photo.",
     "chip_damaged": "The chip cannot be read, or is not the face's. A repair cuts it again from the photo.",
     "thumbnail_missing": "The photo store has lost the thumbnail. A repair makes it again from the photo.",
+    "thumbnail_damaged": "The thumbnail does not open. A repair makes it again from the photo.",
     "object_stray": "An object that no row names, older than an hour. A repair deletes it.",
     "embedding_missing": "A face that has a chip has no embedding. A repair embeds it from the chip.",
     "embedding_malformed": "An embedding that is none: not finite, not of norm 1 or of another length. A repair makes it anew.",

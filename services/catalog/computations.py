@@ -21,7 +21,9 @@ COMPARISON = "comparison"
 """Of two generations of a collection; a rebuild asks for it."""
 CHECK = "check"
 """Whether catalog, photo store and embeddings of a collection still agree."""
-KINDS = (TRAINING, EVALUATION, CALIBRATION, QUANTISATION, COMPARISON, CHECK)
+BACKUP = "backup"
+"""Of all collections; its job is the oldest one's."""
+KINDS = (TRAINING, EVALUATION, CALIBRATION, QUANTISATION, COMPARISON, CHECK, BACKUP)
 ENDS = ("done", "failed", "cancelled")
 DEATHS_AT_MOST = 3
 QUEUE = "training"

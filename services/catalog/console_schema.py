@@ -71,6 +71,8 @@ class Merge(Row):
     """Numbers of the merges into them, which go on with them."""
     not_same: Mapped[dict[str, Any]] = mapped_column(JSON)
     """What was said not to be them."""
+    consents: Mapped[list[int] | None] = mapped_column(JSON)
+    """Numbers of the consents that were theirs."""
     merged_by: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[float] = mapped_column(Float, default=now())
     undone_at: Mapped[float | None]

@@ -5,7 +5,8 @@ with SQLITE_BUSY_SNAPSHOT, whatever the busy timeout. Reading ones are short and
 """
 
 import os
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,26 @@ class Catalog:
     """The truth. Hands out transactions; everything else here is a function that takes their session.
 
     Safe to share between threads; not across a fork (:meth:`after_fork`).
+
+    Args:
+        url: SQLAlchemy's.
+        busy_s: How long a writer waits for another one.
+        pool_size: Connections that are kept.
+        answers_within_s: PostgreSQL: an answer that takes longer is waited for no more; None waits for ever.
     """
 
-    def __init__(self, url: str, *, busy_s: float = 10.0, pool_size: int = 16) -> None:
+    def __init__(
+        self, url: str, *, busy_s: float = 10.0, pool_size: int = 16, answers_within_s: float | None = None
+    ) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._engine = (
-            _sqlite(self.url, busy_s, pool_size) if self.is_sqlite else _postgresql(self.url, busy_s, pool_size)
+            _sqlite(self.url, busy_s, pool_size)
+            if self.is_sqlite
+            else _postgresql(self.url, busy_s, pool_size, answers_within_s)
         )
+        self.beside: Callable[[Session], Callable[[], None] | None] | None = None
+        """What is written along with each transaction, at its end; what it returns is called after the commit."""
 
     @property
     def engine(self) -> Engine:
@@ -51,8 +64,12 @@ class Catalog:
         Raises:
             CatalogUnavailable: It cannot be reached, was locked for longer than the busy timeout, or its disk is full.
         """
-        with self._session(writes=True) as session, session.begin():
-            yield session
+        with self._session(writes=True) as session:
+            with session.begin():
+                yield session
+                committed = None if self.beside is None else self.beside(session)
+            if committed is not None:
+                committed()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -63,6 +80,27 @@ class Catalog:
         """
         with self._session(writes=False) as session:
             yield session
+
+    def try_lock(self, within_s: float) -> None:
+        """On SQLite: see that a writer can begin, and write nothing.
+
+        Raises:
+            CatalogUnavailable: Another one has been writing for so long.
+        """
+        try:
+            with self._engine.connect().execution_options(**{_WRITES: False}) as connection:
+                driver: Any = connection.connection.driver_connection
+                was = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+                driver.execute(f"PRAGMA busy_timeout = {int(within_s * 1000)}")
+                try:
+                    driver.execute("BEGIN IMMEDIATE")
+                    driver.execute("ROLLBACK")
+                except sqlite3.OperationalError as error:
+                    raise CatalogUnavailable(_sentence(error)) from error
+                finally:
+                    driver.execute(f"PRAGMA busy_timeout = {was}")
+        except (OperationalError, PoolTimeout) as error:
+            raise CatalogUnavailable(_sentence(error)) from error
 
     @contextmanager
     def _session(self, *, writes: bool) -> Iterator[Session]:
@@ -133,11 +171,11 @@ def _sqlite(url: URL, busy_s: float, pool_size: int) -> Engine:
     return engine
 
 
-def _postgresql(url: URL, busy_s: float, pool_size: int) -> Engine:
+def _postgresql(url: URL, busy_s: float, pool_size: int, answers_within_s: float | None) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     options = f"-c lock_timeout={int(busy_s * 1000)} -c idle_in_transaction_session_timeout=60000"
-    return create_engine(
+    engine = create_engine(
         url,
         connect_args={"connect_timeout": 5, "options": options, "application_name": f"colega-{os.getpid()}"},
         pool_size=pool_size,
@@ -145,6 +183,17 @@ def _postgresql(url: URL, busy_s: float, pool_size: int) -> Engine:
         pool_timeout=busy_s,
         pool_pre_ping=True,
     )
+    if answers_within_s is not None:
+
+        @event.listens_for(engine, "do_connect")
+        def _connect(dialect: object, record: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401, ARG001 - psycopg's connection
+            from services.catalog.impatient import Impatient  # noqa: PLC0415 - Only with PostgreSQL.
+
+            connection = Impatient.connect(*arguments, **named)
+            connection.answers_within_s = answers_within_s
+            return connection
+
+    return engine
 
 
 def _file_system(folder: Path) -> str:

@@ -12,9 +12,12 @@ from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from services.catalog import log, not_same, removals
+from services.catalog import ledger, log, not_same, removals
+from services.catalog.ledger import ASKED, Asking
+from services.catalog.privacy_schema import Erasure
 from services.catalog.schema import Collection, Embedding, Face, Item, Person, Photo, new_id
-from services.errors import Conflict, NotFound, Rejection
+from services.errors import Conflict, NotFound
+from services.rejections import Rejection
 
 _GALLERY = aliased(Collection)
 
@@ -248,19 +251,16 @@ def give(session: Session, rows: Sequence[Face], person: Person | None, *, by: s
 
 def delete(session: Session, face: Face) -> int:
     """Delete a face in every round, its chips and its embeddings; its photo stays. Returns the collection's new head."""
-    collection_id = face.collection_id
+    return erase(session, face).sequence
+
+
+def erase(session: Session, face: Face, asking: Asking = ASKED) -> Erasure:
+    """:func:`delete`, and what the ledger has of it."""
+    collection_id, public_id = face.collection_id, face.public_id
     changes = [change for row in rows_of(session, face) for change in remove_rows(session, row)]
-    return log.append(session, collection_id, changes).head
-
-
-def delete_nobodys(session: Session, collection_id: int, found: Sequence[Face]) -> None:
-    """:func:`delete` faces of a collection, ordered by photo, that are still there and still nobody's."""
-    changes = []
-    for face in found:
-        rows = rows_of(session, face)
-        if all(row.person_id is None for row in rows):
-            changes += [change for row in rows for change in remove_rows(session, row)]
-    log.append(session, collection_id, changes)
+    return ledger.enter(
+        session, collection_id, log.append(session, collection_id, changes).head, asking, faces=[public_id]
+    )
 
 
 def remove_rows(session: Session, face: Face, *, for_good: bool = True) -> list[log.Change]:

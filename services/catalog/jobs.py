@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from services.catalog import computations
 from services.catalog.schema import Computation, Item, Job, Person, Photo, new_id, now
-from services.errors import Conflict, NotFound, Rejection
+from services.errors import Conflict, NotFound
+from services.rejections import Rejection
 
 UNFINISHED = ("queued", "waiting")
 ENDS = ("done", "failed", "cancelled")

@@ -1,13 +1,16 @@
-"""API keys: hashed, scoped, revocable. The key itself is shown once and kept nowhere."""
+"""API keys: hashed, scoped, revocable, and made anew while the old one goes on for a while. The key itself is kept nowhere."""
 
 import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from services.catalog.console_schema import ConsoleSession
 from services.catalog.schema import ApiKey, new_id, now
 from services.errors import Conflict, InvalidRequest, NotFound, Unauthorized
 
@@ -15,7 +18,10 @@ SCOPES = ("search", "enrol", "read", "manage", "train", "admin")
 """``admin`` may do everything that the others may."""
 
 _VALID = select(ApiKey).where(
-    ApiKey.sha256 == bindparam("sha256"),
+    or_(
+        ApiKey.sha256 == bindparam("sha256"),
+        and_(ApiKey.old_sha256 == bindparam("sha256"), ApiKey.old_until > now()),
+    ),
     ApiKey.revoked_at.is_(None),
     or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now()),
 )
@@ -48,9 +54,12 @@ def issue(
         raise InvalidRequest(f"A key needs at least one scope of {', '.join(SCOPES)}.")
     if secret is not None and len(secret) < 32:
         raise InvalidRequest("A key must have at least 32 characters.")
-    if secret is not None and session.scalar(select(ApiKey.id).where(ApiKey.sha256 == _hash(secret))) is not None:
-        raise Conflict("There is, or was, a key with this secret already. Choose another.")
-    secret = secret or f"colega_{secrets.token_urlsafe(32)}"
+    if secret is not None:
+        digest = _hash(secret)
+        there = select(ApiKey.id).where(or_(ApiKey.sha256 == digest, ApiKey.old_sha256 == digest))
+        if session.scalar(there) is not None:
+            raise Conflict("There is, or was, a key with this secret already. Choose another.")
+    secret = secret or _secret()
     key = ApiKey(
         public_id=new_id("key"),
         name=name,
@@ -65,13 +74,18 @@ def issue(
 
 
 def check(session: Session, secret: str) -> ApiKey:
-    """The key that *secret* is, if it is valid now. Looked up by hash, so no comparison leaks time.
+    """The key that *secret* is, or was until lately, if it is valid now.
+
+    It is looked up by its hash, of which nobody can choose the first characters; hashes are compared in constant time besides.
 
     Raises:
         Unauthorized: It is unknown, revoked or expired.
     """
-    found = session.scalar(_VALID, {"sha256": _hash(secret)})
-    if found is None:
+    digest = _hash(secret)
+    found = session.scalar(_VALID, {"sha256": digest})
+    if found is None or not (
+        hmac.compare_digest(found.sha256, digest) | hmac.compare_digest(found.old_sha256 or "", digest)
+    ):
         raise Unauthorized("The API key is unknown, revoked or expired.")
     return found
 
@@ -97,18 +111,61 @@ def has_admin(session: Session) -> bool:
     return any("admin" in key.scopes for key in all_of(session) if key.revoked_at is None)
 
 
+def by_public_id(session: Session, public_id: str) -> ApiKey:
+    """The key of that id.
+
+    Raises:
+        NotFound: There is none.
+    """
+    found = session.scalar(select(ApiKey).where(ApiKey.public_id == public_id))
+    if found is None:
+        raise NotFound("key", public_id)
+    return found
+
+
+def rotate(session: Session, found: ApiKey, keep_old_for_s: float) -> str:
+    """Give a key another secret, which is returned; the old one is valid for *keep_old_for_s* more, and one before that no more.
+
+    Whoever has signed in to the console with it stays signed in, unless the old one ends at once.
+
+    Raises:
+        Conflict: It is revoked.
+    """
+    if found.revoked_at is not None:
+        raise Conflict(f"The key {found.name} is revoked. Make a new one.")
+    secret = _secret()
+    changed: dict[str, Any] = {"sha256": _hash(secret), "rotated_at": now()}
+    if keep_old_for_s > 0:
+        changed |= {"old_sha256": found.sha256, "old_until": now() + keep_old_for_s}
+    else:
+        changed |= {"old_sha256": None, "old_until": None}
+        session.execute(delete(ConsoleSession).where(ConsoleSession.api_key_id == found.id))
+    session.execute(update(ApiKey).where(ApiKey.id == found.id).values(changed))
+    session.refresh(found)
+    return secret
+
+
+def forget_collection(session: Session, name: str) -> None:
+    """Take a collection that is gone out of the limits of keys: one that is made later under its name is not theirs."""
+    for key in all_of(session):
+        if key.collections is not None and name in key.collections:
+            key.collections = [each for each in key.collections if each != name]
+
+
 def revoke(session: Session, public_id: str) -> ApiKey:
     """End a key now and for good.
 
     Raises:
         NotFound: There is none of that id.
     """
-    found = session.scalar(select(ApiKey).where(ApiKey.public_id == public_id))
-    if found is None:
-        raise NotFound("key", public_id)
+    found = by_public_id(session, public_id)
     session.execute(update(ApiKey).where(ApiKey.id == found.id, ApiKey.revoked_at.is_(None)).values(revoked_at=now()))
     session.refresh(found)
     return found
+
+
+def _secret() -> str:
+    return f"colega_{secrets.token_urlsafe(32)}"
 
 
 def _hash(secret: str) -> str:

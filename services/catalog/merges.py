@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from services.catalog import log, not_same_merged, people
+from services.catalog import consents, log, not_same_merged, people, source_files
 from services.catalog.console_schema import Merge
 from services.catalog.schema import Face, Item, Person, new_id, now
 from services.catalog.webhook_schema import Delivery
@@ -76,6 +76,8 @@ def merge(session: Session, source: Person, into: Person, *, by: str) -> Merged:
     session.flush()
     for table in (Face, Item, Delivery):
         session.execute(update(table).where(table.person_id == source.id).values(person_id=into.id))
+    row.consents = consents.move(session, source, into)
+    source_files.move(session, source, into)
     session.execute(update(Merge).where(Merge.into_id == source.id).values(into_id=into.id))
     session.execute(sql_delete(Person).where(Person.id == source.id))
     changes = [log.Change("assign", face.id, into.id) for face in moved]
@@ -108,7 +110,16 @@ def undo(session: Session, collection_id: int, public_id: str) -> Undone:
     person = _brought_back(session, row)
     changes = _returned(session, row, into, person)
     not_same_merged.unmerged(session, into, person, row.not_same)
-    row.person, row.faces, row.items, row.merges, row.not_same = None, [], [], [], {}  # Kept by themselves again.
+    consents.move_back(session, row.consents or [], into, person)
+    source_files.move_back(session, row.items, into, person)
+    row.person, row.faces, row.items, row.merges, row.not_same, row.consents = (
+        None,
+        [],
+        [],
+        [],
+        {},
+        [],
+    )  # Kept by themselves again.
     row.undone_at = session.scalar(select(now()))
     session.flush()
     return Undone(log.append(session, collection_id, changes).head, person)
@@ -167,6 +178,7 @@ def _as_they_are(person: Person) -> dict[str, object]:
         "external_id": person.external_id,
         "attributes": dict(person.attributes),
         "created_at": person.created_at,
+        "expires_at": person.expires_at,
     }
 
 

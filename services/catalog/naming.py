@@ -6,7 +6,8 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.catalog import faces, log, not_same
+from services.catalog import faces, ledger, log, not_same
+from services.catalog.ledger import ASKED, Asking
 from services.catalog.schema import Face, Person, Photo
 from services.errors import Conflict, NotFound
 
@@ -72,12 +73,14 @@ def take_apart(session: Session, collection_id: int, face: str, others: Sequence
     not_same.take_apart(session, collection_id, face, [each for each in others if each in there], by=by)
 
 
-def delete(session: Session, collection_id: int, public_ids: Sequence[str]) -> Named:
+def delete(session: Session, collection_id: int, public_ids: Sequence[str], asking: Asking = ASKED) -> Named:
     """Delete faces in every round, their chips and their embeddings; their photos stay."""
     rows = _locked(session, collection_id, public_ids)
     there = {row.public_id for row in rows}
     changes = [change for row in rows for change in faces.remove_rows(session, row)]
     head = log.append(session, collection_id, changes).head
+    if there:
+        ledger.enter(session, collection_id, head, asking, faces=sorted(there))
     return Named(head, [each for each in public_ids if each in there])
 
 

@@ -57,6 +57,12 @@ def people(session: Session, job: Job) -> int:
     return session.scalar(select(func.count(func.distinct(Item.person_id))).where(*taken)) or 0
 
 
+def people_again(session: Session, job: Job) -> Sequence[Person]:
+    """Whom the photos show that :func:`services.catalog.jobs.retry` would put back to work."""
+    again = (Item.job_id == job.id, Item.state.in_(("rejected", "cancelled")), Item.photo_id.is_not(None))
+    return session.scalars(select(Person).where(Person.id.in_(select(Item.person_id).where(*again)))).all()
+
+
 def last_finished(session: Session, job: Job) -> tuple[float, int]:
     """The (finished_at, id) of the item that ended last; zeros before any has.
 

@@ -8,12 +8,16 @@ from typing import NamedTuple
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from services.catalog import faces as face_rows
-from services.catalog import log, photos
+from services.catalog import ledger, log, photos, source_files, traces
+from services.catalog.console_schema import Merge
 from services.catalog.engine import upsert
+from services.catalog.ledger import ASKED, Asking
+from services.catalog.privacy_schema import Erasure as Erased
 from services.catalog.schema import NO_EXTERNAL_ID, Face, Item, Person, Photo, new_id
+from services.catalog.source_schema import SourceFile
 from services.errors import Conflict, InvalidRequest, NotFound
 
 LONGEST_NAME = 200
@@ -89,6 +93,20 @@ def ensure(
         row = row.on_conflict_do_update(index_elements=["collection_id", "external_id"], set_=changed)
     person: Person = session.scalars(row.returning(Person), execution_options={"populate_existing": True}).one()
     return person
+
+
+def find(session: Session, collection_id: int, name: str, external_id: str | None = None) -> Person | None:
+    """The person of that external id, or without one of that name: whom :func:`ensure` would not have to make.
+
+    Raises:
+        InvalidRequest: It cannot be a name.
+    """
+    same = (
+        (Person.external_id == external_id)
+        if external_id
+        else (Person.name == normalise(name)) & Person.external_id.is_(None)
+    )
+    return session.scalar(select(Person).where(Person.collection_id == collection_id, same))
 
 
 def create(
@@ -180,23 +198,37 @@ def attributes_of(session: Session, collection_id: int, external_ids: Some[str])
 
 
 def delete(session: Session, person: Person) -> int:
+    """:func:`erase`, as somebody asked for it. Returns the collection's new head."""
+    return erase(session, person).sequence
+
+
+def erase(session: Session, person: Person, asking: Asking = ASKED) -> Erased:
     """Erase a person: their faces, chips and embeddings, and the photos that show nobody else who is known.
 
-    In every round. Rows go now, objects by ``removals``. Returns the collection's new head.
+    In every round, with who was merged into them. Rows go now, objects by ``removals``; what files were called is forgotten.
+
+    Returns:
+        What the ledger has of it.
 
     Raises:
         NotFound: They were erased or merged a moment ago.
     """
-    collection_id = person.collection_id
+    collection_id, public_id = person.collection_id, person.public_id
     lock(session, person)
     alone = _showing(session, person).alone
+    merged = session.scalars(select(Merge.gone).where(Merge.into_id == person.id, Merge.undone_at.is_(None))).all()
     changes: list[log.Change] = []
+    gone, faces = [], session.scalars(select(Face.public_id).where(Face.person_id == person.id).order_by(Face.id)).all()
     for photo in session.scalars(select(Photo).where(Photo.id.in_(alone)).order_by(Photo.id)).all():
+        gone.append(photo.public_id)
         changes += photos.remove_rows(session, photo)
     for face in session.scalars(select(Face).where(Face.person_id == person.id).order_by(Face.id)).all():
         changes += face_rows.remove_rows(session, face)
+    traces.forget_names(session, Item.person_id == person.id)
+    source_files.forget(session, SourceFile.person_id == person.id)
     session.execute(sql_delete(Person).where(Person.id == person.id))
-    return log.append(session, collection_id, changes).head
+    head = log.append(session, collection_id, changes).head
+    return ledger.enter(session, collection_id, head, asking, person=public_id, merged=merged, faces=faces, photos=gone)
 
 
 class Erasure(NamedTuple):
@@ -230,7 +262,13 @@ def _showing(session: Session, person: Person) -> _Showing:
     # A photo that was said to show this person and is still under way shows nobody else either.
     unfinished = (Item.person_id == person.id, Item.state.in_(("queued", "waiting")))
     pending = session.scalars(select(Item.photo_id).where(*unfinished)).all()
-    return _Showing({p for p in (*shown, *pending) if p is not None} - shared, shared)
+    # Nor does one that was refused, or whose face was deleted: it was sent as theirs.
+    other = aliased(Item)
+    elses = select(other.id).where(other.photo_id == Item.photo_id, other.person_id != person.id)
+    kept = select(Face.id).where(Face.photo_id == Item.photo_id, Face.chip_key.is_not(None))
+    sent = (Item.person_id == person.id, Item.photo_id.is_not(None), ~elses.exists(), ~kept.exists())
+    left = session.scalars(select(Item.photo_id).where(*sent)).all()
+    return _Showing({p for p in (*shown, *pending, *left) if p is not None} - shared, shared)
 
 
 def faces_of(session: Session, person: Person) -> list[tuple[Face, Photo]]:

@@ -7,9 +7,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from services.catalog import faces as face_rows
-from services.catalog import log, removals
+from services.catalog import ledger, log, removals, source_files, traces
 from services.catalog.engine import upsert
+from services.catalog.ledger import ASKED, Asking
+from services.catalog.privacy_schema import Erasure
 from services.catalog.schema import Face, Item, Photo, now
+from services.catalog.source_schema import SourceFile
 from services.errors import NotFound
 
 
@@ -41,6 +44,7 @@ def add(session: Session, photo: Photo) -> bool:
         format=photo.format,
         source_name=photo.source_name,
         object_key=photo.object_key,
+        sealed_key=photo.sealed_key,
         state="queued",
     )
     added = session.scalar(row.on_conflict_do_nothing(index_elements=["collection_id", "sha256"]).returning(Photo.id))
@@ -60,14 +64,21 @@ def rows_of(session: Session, photo: Photo) -> Sequence[Face]:
 
 def delete(session: Session, photo: Photo) -> int:
     """Delete a photo with its faces, chips and embeddings. Returns the collection's new head."""
-    collection_id = photo.collection_id
-    return log.append(session, collection_id, remove_rows(session, photo)).head
+    return erase(session, photo).sequence
+
+
+def erase(session: Session, photo: Photo, asking: Asking = ASKED) -> Erasure:
+    """:func:`delete`, and what the ledger has of it."""
+    collection_id, public_id = photo.collection_id, photo.public_id
+    faces = [face.public_id for face in rows_of(session, photo)]
+    head = log.append(session, collection_id, remove_rows(session, photo)).head
+    return ledger.enter(session, collection_id, head, asking, faces=faces, photos=[public_id])
 
 
 def remove_rows(session: Session, photo: Photo) -> list[log.Change]:
-    """Delete the rows of a photo and note its objects for removal; the caller logs what is returned.
+    """Delete the rows of a photo and note its objects for removal; the caller logs what is returned and enters the photo.
 
-    An item still under way ends as ``person_erased``: nothing may bring the photo back.
+    An item still under way ends as ``person_erased``: nothing may bring the photo back. What the file was called is forgotten.
     """
     session.execute(select(Photo.id).where(Photo.id == photo.id).with_for_update())
     changes: list[log.Change] = []
@@ -78,6 +89,8 @@ def remove_rows(session: Session, photo: Photo) -> list[log.Change]:
         .where(Item.photo_id == photo.id, Item.state.in_(("queued", "waiting")))
         .values(state="rejected", reason="person_erased", finished_at=now(), claim=None)
     )
+    traces.forget_names(session, Item.photo_id == photo.id)
+    source_files.forget(session, SourceFile.photo_id == photo.id)
     removals.note(session, photo.object_key, photo.thumbnail_key)
     session.execute(sql_delete(Photo).where(Photo.id == photo.id))
     session.expunge(photo)

@@ -29,26 +29,29 @@ class Consent(Row):
 
 
 class Erasure(Row):
-    """A person was erased: the ledger's entry. Ids and times only, so that it may outlive them.
+    """Somebody or something was deleted for good: the ledger's entry. Ids and times only, so that it may outlive them.
 
-    A restore replays it: whom it names is erased from what came out of a backup before anything starts.
+    A restore replays it: what it names is deleted from what came out of a backup before anything starts.
     """
 
     __tablename__ = "erasures"
     __table_args__ = (
         Index("erasures_open", "due_at", sqlite_where=OPEN, postgresql_where=OPEN),
         Index("erasures_by_person", "person"),
+        Index("erasures_by_collection", "collection_id", "sequence"),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     collection_id: Mapped[int] = mapped_column(Key)
     """A plain number: the collection may be gone by now."""
-    person: Mapped[str] = mapped_column(String(32))
-    """Public ids, here and below."""
+    person: Mapped[str | None] = mapped_column(String(32))
+    """Public ids, here and below. None: photos or faces alone were deleted."""
+    merged: Mapped[list[str]] = mapped_column(JSON)
+    """Those who had been merged into them."""
     faces: Mapped[list[str]] = mapped_column(JSON)
     photos: Mapped[list[str]] = mapped_column(JSON)
-    """Those that went with them."""
+    """Those that went."""
     sequence: Mapped[int] = mapped_column(Key)
     """The log entry after which nobody finds them."""
     epoch: Mapped[str] = mapped_column(String(32))
@@ -66,5 +69,7 @@ class Erasure(Row):
     """When it was last looked what is left."""
     findings: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """What that look found: what is gone, and what is not yet."""
+    mirrored_at: Mapped[float | None]
+    """When it was last written down in the photo store, too: a catalog may be lost."""
     closed_at: Mapped[float | None]
     """When a look found nothing."""

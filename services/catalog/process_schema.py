@@ -32,3 +32,14 @@ class Lease(Row):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     holder: Mapped[str] = mapped_column(String(128))
     expires_at: Mapped[float]
+
+
+class Meter(Row):
+    """A number that only grows: what all processes together have counted."""
+
+    __tablename__ = "meters"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    label: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Of a histogram: the upper bound of what was counted, or ``sum``."""
+    value: Mapped[float]

@@ -32,7 +32,9 @@ NO_EXTERNAL_ID = text("external_id IS NULL")
 UNFINISHED = text("state IN ('queued', 'waiting')")
 NOT_COMPUTED = text("state IN ('queued', 'running')")
 UNTOLD = text("NOT announced")
+REJECTED = text("state = 'rejected'")
 EXPIRES = text("expires_at IS NOT NULL")
+PLAIN, BEING_SEALED = text("sealed_key IS NULL"), text("sealing_since IS NOT NULL")
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -128,6 +130,8 @@ class Collection(Row):
     """On what lawful basis its people are in it: see :mod:`services.catalog.bases`."""
     retention_days: Mapped[float | None]
     """How long a person stays after they were enrolled; None: until somebody erases them."""
+    retained: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """What retention did last, and what it holds back: see :mod:`services.catalog.retention`."""
     created_at: Mapped[float] = mapped_column(Float, default=now())
 
 
@@ -168,7 +172,12 @@ class Photo(Row):
     """The bytes we were given, once per collection."""
 
     __tablename__ = "photos"
-    __table_args__ = (UniqueConstraint("collection_id", "sha256", name="photos_by_content"),)
+    __table_args__ = (
+        UniqueConstraint("collection_id", "sha256", name="photos_by_content"),
+        Index("photos_by_object", "object_key"),
+        Index("photos_plain", "id", sqlite_where=PLAIN, postgresql_where=PLAIN),
+        Index("photos_being_sealed", "sealing_since", sqlite_where=BEING_SEALED, postgresql_where=BEING_SEALED),
+    )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
@@ -186,6 +195,8 @@ class Photo(Row):
     thumbnail_key: Mapped[str | None] = mapped_column(String(200))
     sealed_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The key of its objects, photo, chips and thumbnail, wrapped; None: they are kept as they came."""
+    sealing_since: Mapped[float | None]
+    """Set while some of its objects may still lie there as they came: see :mod:`workers.sealing`."""
     created_at: Mapped[float] = mapped_column(Float, default=now(), index=True)
 
 
@@ -284,6 +295,10 @@ class Job(Row):
     announced: Mapped[bool] = mapped_column(default=False)
     """Webhooks were told of its end."""
     error: Mapped[str | None] = mapped_column(String(1024))
+    asked_by: Mapped[str | None] = mapped_column(String(32))
+    """Public id of the key."""
+    source_id: Mapped[int | None] = mapped_column(Key)
+    """The source that it brings in step; a plain number, since that may be gone by now."""
     created_at: Mapped[float] = mapped_column(Float, default=now())
 
 
@@ -356,6 +371,7 @@ class Item(Row):
         Index("items_by_job", "job_id", "state"),
         Index("items_by_photo", "photo_id"),
         Index("items_unfinished", "claim_expires_at", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
+        Index("items_rejected", "reason", sqlite_where=REJECTED, postgresql_where=REJECTED),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
@@ -400,12 +416,17 @@ class ApiKey(Row):
     """A key's hash and what it may do. The key itself is shown once and kept nowhere."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (Index("api_keys_by_old_sha256", "old_sha256", unique=True),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     name: Mapped[str] = mapped_column(String(64))
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     """Of the key: 256 random bits need no slow hash."""
+    old_sha256: Mapped[str | None] = mapped_column(String(64))
+    """Of the key before it was rotated, which is valid until ``old_until``."""
+    old_until: Mapped[float | None]
+    rotated_at: Mapped[float | None]
     scopes: Mapped[list[str]] = mapped_column(JSON)
     collections: Mapped[list[str] | None] = mapped_column(JSON)
     """Names of the collections it may touch; None is all."""
@@ -413,17 +434,3 @@ class ApiKey(Row):
     expires_at: Mapped[float | None]
     revoked_at: Mapped[float | None]
     used_at: Mapped[float | None]
-
-
-class Request(Row):
-    """An idempotency key and the answer it got; kept for a day."""
-
-    __tablename__ = "requests"
-
-    api_key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True)
-    idempotency_key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of method, path and body: another request under the same key is refused."""
-    status: Mapped[int | None]
-    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    created_at: Mapped[float] = mapped_column(Float, default=now())

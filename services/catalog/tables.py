@@ -7,6 +7,7 @@ from services.catalog import (  # noqa: F401 - Each adds its tables to the metad
     privacy_schema,
     process_schema,
     rebuild_schema,
+    request_schema,
     sealing_schema,
     source_schema,
     webhook_schema,

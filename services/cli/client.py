@@ -8,7 +8,17 @@ import ssl
 from pathlib import Path
 from typing import Any, cast
 
-from services.cli import computing_nouns, event_nouns, importing, nouns
+from services.cli import (
+    audit_nouns,
+    computing_nouns,
+    erasure_nouns,
+    event_nouns,
+    importing,
+    nouns,
+    people_nouns,
+    sealing_nouns,
+    source_nouns,
+)
 from services.cli.answers import DetectAnswer, FaceSearchAnswer, RepresentAnswer, SearchAnswer, VerifyAnswer
 from services.cli.service import Document, Service
 from services.errors import InvalidRequest
@@ -35,19 +45,25 @@ class Client(Service):
         trust: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(url, key, collection=collection, timeout_s=timeout_s, trust=trust)
-        self.people = nouns.People(self)
+        self.people = people_nouns.People(self)
         self.photos = nouns.Photos(self)
         self.faces = nouns.Faces(self)
         self.imports = Imports(self)
+        self.sources = source_nouns.Sources(self)
+        self.privacy = source_nouns.Privacy(self)
+        self.erasures = erasure_nouns.Erasures(self)
         self.jobs = nouns.Jobs(self)
         self.models = nouns.Models(self)
         self.rebuilds = nouns.Rebuilds(self)
         self.keys = nouns.Keys(self)
+        self.sealing = sealing_nouns.Sealing(self)
         self.collections = computing_nouns.Collections(self)
         self.evaluations = computing_nouns.Evaluations(self)
         self.calibrations = computing_nouns.Calibrations(self)
         self.trainings = computing_nouns.Trainings(self)
         self.checks = computing_nouns.Checks(self)
+        self.backups = computing_nouns.Backups(self)
+        self.audit = audit_nouns.Audit(self)
         self.webhooks = event_nouns.Webhooks(self)
         self.live = event_nouns.Live(self)
 

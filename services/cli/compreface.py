@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from services.cli.service import Unreachable
-from services.errors import InvalidRequest, PhotoRefused, Rejection
+from services.errors import InvalidRequest, PhotoRefused
+from services.rejections import Rejection
 from services.sources import compreface
 from services.sources.compreface import Found, not_kept, path_of
 from services.sources.entries import Entry

@@ -33,7 +33,7 @@ class Failed(ColegaError):
     """A computation ended otherwise than done; ``str(error)`` is what its job or process said."""
 
 
-KINDS = {"training", "evaluation", "calibration", "quantisation", "comparison", "check"}
+KINDS = {"training", "evaluation", "calibration", "quantisation", "comparison", "check", "backup"}
 """Of jobs that compute: they have no items."""
 ENDS = {"done", "failed", "cancelled"}
 PATHS = {"training": "/v1/trainings", "evaluation": "/v1/evaluations", "calibration": "/v1/calibrations"}

@@ -19,12 +19,20 @@ class Collections(Nouns):
         """One collection: its model, and how much is in it."""
         return self._client.send("GET", f"/v1/collections/{name}")
 
-    def create(self, name: str) -> Document:
+    def create(self, name: str, **more: Any) -> Document:  # noqa: ANN401 - basis, retention_days
         """A new, empty collection."""
-        return self._client.send("POST", "/v1/collections", body={"name": name})
+        return self._client.send("POST", "/v1/collections", body={"name": name, **more})
+
+    def change(self, name: str, **what: Any) -> Document:  # noqa: ANN401
+        """Another ``basis`` (as a whole) or ``retention_days``; None takes it away."""
+        return self._client.send("PATCH", f"/v1/collections/{name}", body=what)
+
+    def confirm_retention(self, name: str, people: int) -> Document:
+        """Have so many people erased whose time is over, which maintenance holds back as too many at once."""
+        return self._client.send("POST", f"/v1/collections/{name}/retention/confirm", body={"people": people})
 
     def delete(self, name: str) -> Document:
-        """Delete a collection with everything in it."""
+        """Delete an empty collection."""
         return self._client.send("DELETE", f"/v1/collections/{name}")
 
 
@@ -79,3 +87,15 @@ class Checks(Nouns):
     def list(self) -> Iterator[Document]:
         """Checks, newest first."""
         return self._client.pages("/v1/checks", limit=50)
+
+
+class Backups(Nouns):
+    """``client.backups``."""
+
+    def create(self, **how: Any) -> str:  # noqa: ANN401 - the fields of POST /v1/backups
+        """Back everything up where the service's settings say; the job."""
+        return str(self._client.send("POST", "/v1/backups", body=how)["job"])
+
+    def list(self) -> Iterator[Document]:
+        """Backups that were completed, newest first."""
+        return self._client.pages("/v1/backups", limit=50)

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from services import formats
 from services.cli import nouns
 from services.cli.service import Document, Service, ServiceError
-from services.errors import InvalidRequest, PhotoRefused, Rejection
+from services.errors import InvalidRequest, PhotoRefused
+from services.rejections import Rejection
 from services.sources import entries, layouts
 from services.sources.entries import MANIFEST, Entry
 from services.sources.layouts import Layout, Shown
@@ -42,6 +43,10 @@ class Line:
     faces: int | None = None
 
 
+Labelled = Callable[[Line, Shown], Document]
+"""What is sent as whom a photo shows."""
+
+
 @dataclass(slots=True)
 class Outcomes:
     """What became of all files, in the order they were found."""
@@ -64,13 +69,15 @@ class Outcomes:
 
 
 @dataclass(slots=True)
-class _Batch:
+class Batch:
     """Photos to be sent in one request."""
 
     photos: list[tuple[Line, bytes, Shown]] = field(default_factory=list)
 
     @property
     def is_full(self) -> bool:
+        """Whether it is as large as a request should be."""
+        """Whether it is as large as a request should be."""
         return len(self.photos) >= PHOTOS_A_REQUEST or sum(len(data) for _, data, _ in self.photos) >= BYTES_A_REQUEST
 
 
@@ -90,9 +97,9 @@ def run(
         InvalidRequest: The layout does not fit the source.
         ServiceError, Unreachable: The service refused or is away for long.
     """
-    folder, manifest = _manifest(source)
+    folder, manifest = manifest_of(source)
     with entries.opened(folder) as found:
-        listed = list(_listed(found, named_by=source if source != folder else None))
+        listed = list(listed_in(found, named_by=source if source != folder else None))
         photos = [entry for entry in listed if entry.refused is None]
         if manifest is None and layout in {Layout.AUTO, Layout.MANIFEST}:
             own = next((entry for entry in photos if entry.path == MANIFEST), None)
@@ -131,7 +138,7 @@ def enrol(
         outcomes.lines.append(Line(path, labels.rows[path].person, "rejected", detail.value))
     nouns.Imports(client).close(outcomes.job)
     if wait_for_end:
-        _wait(client, outcomes, on_progress)
+        wait_for(client, outcomes, on_progress)
     return outcomes
 
 
@@ -145,14 +152,15 @@ def write_report(outcomes: Outcomes, path: Path) -> None:
             writer.writerow([line.path, line.person, line.status, line.reason, line.photo_id, faces])
 
 
-def _manifest(source: Path) -> tuple[Path, bytes | None]:
+def manifest_of(source: Path) -> tuple[Path, bytes | None]:
     """The folder of a CSV manifest and its bytes; *source* itself for everything else."""
     if source.is_file() and source.suffix.lower() == ".csv":
         return source.resolve().parent, source.read_bytes()
     return source, None
 
 
-def _listed(found: Iterator[Entry], *, named_by: Path | None) -> Iterator[Entry]:
+def listed_in(found: Iterator[Entry], *, named_by: Path | None) -> Iterator[Entry]:
+    """The entries, without the manifest that *named_by* is."""
     for entry in found:
         if named_by is None or entry.path != named_by.name:
             yield entry
@@ -170,22 +178,22 @@ def _send(
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
-            under_way.add(pool.submit(_upload, client, outcomes.job, batch))
+            under_way.add(pool.submit(upload, client, outcomes.job, batch))
             sent += len(batch.photos)
             on_progress(sent, len(listed), None)
         for future in under_way:
             future.result()
 
 
-def _batches(listed: Sequence[Entry], lines: Sequence[Line], labels: layouts.Labels) -> Iterator[_Batch]:
-    batch = _Batch()
+def _batches(listed: Sequence[Entry], lines: Sequence[Line], labels: layouts.Labels) -> Iterator[Batch]:
+    batch = Batch()
     seen: dict[tuple[str, str], str] = {}
     for entry, line in zip(listed, lines, strict=True):
         try:
-            shown, data = _judge(entry, line, labels)
+            shown, data = judge(entry, line, labels)
         except (PhotoRefused, InvalidRequest) as refused:
             reason = refused.reason if isinstance(refused, PhotoRefused) else Rejection.INVALID_NAME
-            status = "skipped" if _is_no_photo(entry.path, reason) else "rejected"
+            status = "skipped" if is_no_photo(entry.path, reason) else "rejected"
             line.status, line.reason, line.detail = status, reason.value, str(refused)
             continue
         twin = seen.setdefault((hashlib.sha256(data).hexdigest(), shown.external_id or shown.person), line.path)
@@ -195,12 +203,12 @@ def _batches(listed: Sequence[Entry], lines: Sequence[Line], labels: layouts.Lab
         batch.photos.append((line, data, shown))
         if batch.is_full:
             yield batch
-            batch = _Batch()
+            batch = Batch()
     if batch.photos:
         yield batch
 
 
-def _judge(entry: Entry, line: Line, labels: layouts.Labels) -> tuple[Shown, bytes]:
+def judge(entry: Entry, line: Line, labels: layouts.Labels) -> tuple[Shown, bytes]:
     """Whom a file shows, and its bytes.
 
     Raises:
@@ -217,20 +225,18 @@ def _judge(entry: Entry, line: Line, labels: layouts.Labels) -> tuple[Shown, byt
     return shown, data
 
 
-def _is_no_photo(path: str, reason: Rejection) -> bool:
+def is_no_photo(path: str, reason: Rejection) -> bool:
     """Whether a file is passed over rather than rejected: nobody meant it to be a photo."""
     if reason is Rejection.HIDDEN_OR_SYSTEM_FILE:
         return True
     return reason in _OTHER_FILES and PurePosixPath(path).suffix.lower() not in _PHOTO_NAMES
 
 
-def _upload(client: Service, job: str, batch: _Batch) -> None:
+def upload(client: Service, job: str, batch: Batch, labelled: Labelled = lambda line, shown: label_of(shown)) -> None:  # noqa: ARG005
+    """Send a batch, and say in its lines what became of each photo. Where one is refused, the others go alone."""
     # The name that is sent is the one that the report is matched by.
     photos = [(line.path, data) for line, data, _ in batch.photos]
-    labels = [
-        {"person": shown.person, "external_id": shown.external_id, "attributes": dict(shown.attributes)}
-        for _, _, shown in batch.photos
-    ]
+    labels = [labelled(line, shown) for line, _, shown in batch.photos]
     try:
         taken = nouns.Imports(client).upload(job, photos, labels)
     except ServiceError as error:
@@ -238,7 +244,7 @@ def _upload(client: Service, job: str, batch: _Batch) -> None:
             raise
         if len(batch.photos) > 1:
             for photo in batch.photos:  # Which one it was is found by sending each alone.
-                _upload(client, job, _Batch([photo]))
+                upload(client, job, Batch([photo]), labelled)
             return
         kind = str(error.problem.get("type", "")).rpartition("/photo-")[2].replace("-", "_")
         [(line, _, _)] = batch.photos
@@ -250,7 +256,22 @@ def _upload(client: Service, job: str, batch: _Batch) -> None:
         line.photo_id = told["photo_id"] or ""
 
 
-def _wait(client: Service, outcomes: Outcomes, on_progress: OnProgress) -> None:
+def label_of(shown: Shown) -> Document:
+    """Whom a photo shows, as ``POST /v1/photos`` takes it."""
+    terms = {
+        "consent_given_at": shown.consent_given_at,
+        "consent_notice": shown.consent_notice,
+        "expires_at": shown.expires_at,
+    }
+    return {
+        "person": shown.person,
+        "external_id": shown.external_id,
+        "attributes": dict(shown.attributes),
+        **{name: said for name, said in terms.items() if said is not None},
+    }
+
+
+def wait_for(client: Service, outcomes: Outcomes, on_progress: OnProgress) -> None:
     """Wait for the job's end and fill in how each photo ended."""
     for pause_s in itertools.chain((0.05, 0.1, 0.2), itertools.repeat(_POLL_S)):
         progress = nouns.Jobs(client).show(outcomes.job)

@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     keys = typer.Typer(help="API keys.", no_args_is_help=True, rich_markup_mode=None)
     keys.command("create")(create)
     keys.command("list")(list_keys)
+    keys.command("rotate")(rotate)
     keys.command("revoke")(revoke)
     app.add_typer(keys, name="keys")
 
@@ -79,6 +80,30 @@ def list_keys(context: typer.Context, as_json: Json = False) -> None:
         for k in found
     ]
     terminal.table(["key", "scopes", "last used", "state", "id"], rows)
+
+
+def rotate(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY_ID")],
+    keep_old_for: Annotated[
+        float,
+        typer.Option(metavar="HOURS", min=0, max=8760, help="How long the old secret stays valid; 0: it ends now."),
+    ] = 24.0,
+    as_json: Json = False,
+) -> None:
+    """Give a key another secret, which is shown once. The old one stays valid for a while, so that clients can be changed over."""
+    with context.obj.client() as client:
+        made = client.keys.rotate(key, keep_old_for)
+    if as_json:
+        terminal.document(made)
+        return
+    terminal.say(str(made["secret"]))
+    old = (
+        f"The old one is valid until {str(made['old_until'])[:19]} UTC"
+        if made["old_until"]
+        else "The old one has ended"
+    )
+    terminal.complain(f"This key is shown once and kept nowhere. {old}.")
 
 
 def revoke(

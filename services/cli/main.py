@@ -106,14 +106,21 @@ def begin(
 def register() -> None:
     """Add every group of commands."""
     from services.cli import (  # noqa: PLC0415 - they use what is above
+        auditing,
+        backing,
         checking,
+        collections,
+        erasing,
         evaluating,
+        faces,
         jobs,
         keys,
         live,
         models,
         people,
+        privacy,
         rebuilding,
+        sealing,
         searching,
         serving,
         status,
@@ -126,6 +133,10 @@ def register() -> None:
         searching,
         live,
         people,
+        faces,
+        erasing,
+        privacy,
+        collections,
         jobs,
         training,
         evaluating,
@@ -133,8 +144,11 @@ def register() -> None:
         rebuilding,
         status,
         checking,
+        backing,
         keys,
+        sealing,
         webhooks,
+        auditing,
     )
     for group in groups:
         group.register(colega)

@@ -9,8 +9,8 @@ import typer
 from services.cli import terminal
 from services.cli.client import Client
 from services.cli.main import Collection, Exit, Json, existing
-from services.cli.people import one_named
 from services.cli.service import Document, ServiceError
+from services.cli.whom import one_named
 from services.errors import InvalidRequest
 
 _GREEN, _GREY, _INK = (46, 160, 67), (140, 140, 140), (255, 255, 255)

@@ -17,6 +17,7 @@ Document = dict[str, Any]
 
 _TRIES = 6
 _LONGEST_WAIT_S = 20.0
+_LATER = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
 
 
 class ServiceError(ColegaError):
@@ -90,7 +91,7 @@ class Service:
             form: Fields beside files.
             photos: Files to be streamed, by field.
             named: The same from memory, with the name to be told.
-            patient: Ask again while the service says 503 or cannot be reached, some tries with growing pauses.
+            patient: Ask again while the service says 503 or 429, or cannot be reached, some tries with growing pauses.
 
         Raises:
             ServiceError: It refused or failed.
@@ -110,7 +111,7 @@ class Service:
                     raise _unreachable(self.url, error) from error
                 time.sleep(min(0.5 * 2**attempt, _LONGEST_WAIT_S))
                 continue
-            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and not last:
+            if answer.status_code in _LATER and not last:
                 time.sleep(min(float(answer.headers.get("Retry-After", 1)) * 1.5**attempt, _LONGEST_WAIT_S))
                 continue
             return _read(answer)

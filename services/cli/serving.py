@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.cli import compreface, importing, terminal
+from services.cli import compreface, importing, stepping, sync_told, terminal
 from services.cli.main import Collection, Context, Exit, Json, existing
 from services.local import offline
 from services.local import up as local_up
@@ -68,6 +68,27 @@ def import_photos(
         str | None,
         typer.Option(envvar="COMPREFACE_KEY", help="API key of CompreFace's recognition service.", metavar="KEY"),
     ] = None,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Keep the collection in step with PATH: what is unchanged is not read again.")
+    ] = False,
+    remove_missing: Annotated[
+        bool,
+        typer.Option(
+            "--remove-missing", help="With --sync: erase who is no longer in PATH, and delete photos that are not."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --sync: change nothing, tell what would be.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --sync: although more than a tenth would leave, or nothing is there.")
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--source", help="With --sync: what PATH is remembered as; else as it is written.", metavar="NAME"
+        ),
+    ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when all is sent.")] = False,
     collection: Collection = "default",
     as_json: Json = False,
@@ -79,6 +100,14 @@ def import_photos(
     """
     if faces not in {"largest", "all", "reject"}:
         raise typer.BadParameter("--faces is largest, all or reject.")
+    if not sync and (remove_missing or dry_run or yes or name):
+        raise typer.BadParameter("--remove-missing, --dry-run, --yes and --source go with --sync.")
+    if sync:
+        if from_ is not None or no_wait:
+            raise typer.BadParameter("--sync goes neither with --from nor with --no-wait.")
+        path = existing(Path(source))
+        wanted = sync_told.Wanted(path, name or source, layout, faces, remove_missing, dry_run, yes)
+        raise typer.Exit(stepping.synchronise(context.obj, collection, wanted, report, as_json=as_json))
     bar = terminal.progress()
     with context.obj.client(collection) as client, bar:
         task = bar.add_task("importing", total=None, rate="")

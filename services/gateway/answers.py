@@ -11,6 +11,7 @@ from services.catalog import models
 from services.catalog.jobs import Progress
 from services.catalog.people import PersonRow
 from services.catalog.schema import Face, Item, Job, Model, Person, Photo
+from services.gateway.doors import key
 
 
 def time_of(seconds: float | None) -> str | None:
@@ -42,6 +43,7 @@ class PersonOut(PersonRef):
     faces: int
     face_id: str | None = Field(description="One of their faces, for a picture.")
     created_at: str
+    expires_at: str | None = Field(description="When they are erased of themselves, where that was said of them.")
 
 
 class FaceOut(BaseModel):
@@ -179,6 +181,7 @@ def person_out(row: PersonRow) -> dict[str, Any]:
         "faces": row.faces,
         "face_id": row.face_id,
         "created_at": time_of(person.created_at),
+        "expires_at": time_of(person.expires_at),
     }
 
 
@@ -263,6 +266,9 @@ def item_out(item: Item, photo: Photo | None, person: Person | None) -> dict[str
 def model_out(model: Model) -> dict[str, Any]:
     """See :class:`ModelOut`."""
     accepted, head = models.accepted(model), models.head_of(model)
+    is_limited = (
+        key().collections is not None
+    )  # Who uses it elsewhere, and on whom it was trained, is not for such a key.
     return {
         "id": model.public_id,
         "kind": model.kind,
@@ -272,9 +278,11 @@ def model_out(model: Model) -> dict[str, Any]:
         "dimension": model.dimension,
         "licence": model.licence,
         "permissive": licences.is_permissive(model.licence),
-        "accepted": None if accepted is None else {"by": accepted["by"], "at": time_of(accepted["at"])},
+        "accepted": None
+        if accepted is None
+        else {"by": "" if is_limited else accepted["by"], "at": time_of(accepted["at"])},
         "int8": model.details.get("variants", {}).get("int8"),
-        "head": None if head is None else head.get("trained_on", {}),
+        "head": None if head is None else {} if is_limited else head.get("trained_on", {}),
         "error": model.details.get("error"),
         "created_at": time_of(model.created_at),
     }

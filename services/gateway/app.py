@@ -1,34 +1,50 @@
 """The gateway: a Flask application put together from its resources. ``of_process`` is what gunicorn calls."""
 
-import secrets
+import atexit
+import time
 from pathlib import Path
 
-from flask import Response, g, request
+from flask import Response, g
 from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from services import tracing
+from services.audit_settings import Auditing
 from services.broker.app import celery_app
-from services.broker.requests import Asking, Waking
+from services.broker.requests import Asking
 from services.broker.send import Queue
+from services.broker.waking import Waking
+from services.catalog import audit as audit_rows
 from services.catalog import keys
 from services.catalog.engine import Catalog
+from services.door_settings import DoorSettings
+from services.erasing_settings import Erasing
 from services.errors import ColegaError
 from services.gateway import (
+    admission,
+    audit,
+    auditing,
     auth,
+    backups,
     calibrations,
     checks,
     clusters,
     collections,
     computing,
-    doors,
+    consents,
+    documents,
     doubtful,
+    erasures,
     events,
+    exporting,
     faces,
     health,
     idempotency,
     imports,
     jobs,
     keyring,
+    limiting,
+    lines,
     live,
     merges,
     metrics,
@@ -37,11 +53,16 @@ from services.gateway import (
     openapi,
     people,
     photos,
+    privacy,
     problems,
+    protecting,
     rebuilds,
     rejections,
     represent,
+    reserve,
+    sealing,
     search,
+    sources,
     status,
     uploads,
     verify,
@@ -52,6 +73,7 @@ from services.gateway.console import console
 from services.gateway.doors import Gateway
 from services.logs import configure, logger
 from services.photos.store import PhotoStore
+from services.privacy_settings import Privacy
 from services.settings import (
     BrokerSettings,
     CatalogSettings,
@@ -62,8 +84,13 @@ from services.settings import (
     Limits,
     PhotoStoreSettings,
     Telling,
+    Tracing,
 )
+from services.vault import Vault
 from services.version import __version__
+
+_PATIENCE_S = 5.0
+"""Beyond what a writer may wait for another one, before a catalog that does not answer is taken for away."""
 
 RESOURCES = (
     search.resource,
@@ -71,6 +98,10 @@ RESOURCES = (
     represent.resource,
     people.resource,
     merges.resource,
+    consents.resource,
+    exporting.resource,
+    privacy.resource,
+    erasures.resource,
     photos.resource,
     faces.resource,
     naming.resource,
@@ -78,6 +109,7 @@ RESOURCES = (
     clusters.resource,
     doubtful.resource,
     imports.resource,
+    sources.resource,
     jobs.resource,
     events.resource,
     collections.resource,
@@ -86,7 +118,10 @@ RESOURCES = (
     computing.resource,
     calibrations.resource,
     checks.resource,
+    backups.resource,
     keyring.resource,
+    sealing.resource,
+    audit.resource,
     webhooks.resource,
     live.resource,
     status.resource,
@@ -112,15 +147,22 @@ def create_app(gateway: Gateway) -> OpenAPI:
     if proxies := gateway.settings.trusted_proxies:
         believed = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
         app.wsgi_app = believed  # type: ignore[method-assign]
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json = documents.Documents(app)
     app.extensions["colega"] = gateway
-    app.before_request(_number_request)
+    app.before_request(lines.begin)
+    reserve.register(app, gateway.settings.gateway_threads)
+    protecting.register(app)
     app.before_request(auth.check)
+    limiting.install(app, gateway)
     app.before_request(uploads.bound)
-    app.before_request(idempotency.replay)
+    app.before_request(admission.enter)
     app.after_request(_finish)
+    auditing.register(app)
+    app.before_request(idempotency.replay)
     app.after_request(idempotency.remember)
     app.teardown_request(uploads.forget)
+    app.teardown_request(admission.leave)
+    app.teardown_request(lines.end)
     problems.register(app)
     for resource in RESOURCES:
         app.register_api(resource)
@@ -137,29 +179,44 @@ def of_process() -> OpenAPI:
 
     Raises:
         InvalidSettings: A setting cannot be used.
+        CannotStart: A wrapping key is missing.
     """
     environment = Environment.of_process()
     home = environment.load(Home)
     configure(home)
+    tracing.configure(environment.load(Tracing), "gateway")
     catalog_settings = environment.load(CatalogSettings)
     broker_url = environment.load(BrokerSettings).broker_url.get_secret_value()
     celery = celery_app(broker_url)
     settings = environment.load(GatewaySettings)
+    catalog = Catalog(
+        catalog_settings.catalog_url.get_secret_value(),
+        busy_s=catalog_settings.catalog_busy_s,
+        answers_within_s=catalog_settings.catalog_busy_s + _PATIENCE_S,
+    )
     gateway = Gateway(
-        catalog=Catalog(catalog_settings.catalog_url.get_secret_value(), busy_s=catalog_settings.catalog_busy_s),
-        store=PhotoStore.of(environment.load(PhotoStoreSettings)),
-        probe=PhotoStore.of(environment.load(PhotoStoreSettings), read_timeout_s=1.0),
+        catalog=catalog,
+        store=Vault.of(environment, catalog),
+        probe=PhotoStore.of(environment.load(PhotoStoreSettings), read_timeout_s=1.8),
         queue=Queue(broker_url, celery, chunk=environment.load(Computing).chunk),
         asking=Asking(broker_url, celery),
         waking=Waking(broker_url),
         limits=environment.load(Limits),
         settings=settings,
+        door=environment.load(DoorSettings),
+        auditing=environment.load(Auditing),
+        broker_url=broker_url,
         data=home.data,
         spool=uploads.make_spool(home.data),
+        require_basis=environment.load(Privacy).require_basis,
+        erase_within_s=environment.load(Erasing).erase_within_h * 3600,
         webhook_private=environment.load(Telling).webhook_private,
     )
+    if gateway.store.wrapping is None:
+        logger().warning("objects.unsealed", reason="COLEGA_WRAPPING_KEYS is not set: photos are kept as they come.")
     if settings.bootstrap_key_file is not None:
         _take_bootstrap_key(gateway, settings.bootstrap_key_file)
+    atexit.register(gateway.auditor.close)
     return create_app(gateway)
 
 
@@ -168,7 +225,10 @@ def _take_bootstrap_key(gateway: Gateway, path: Path) -> None:
     secret = path.read_text(encoding="utf-8").strip()
     with gateway.catalog.transaction() as session:
         if not keys.has_admin(session):
-            keys.issue(session, "bootstrap", ["admin"], secret=secret)
+            made, _ = keys.issue(session, "bootstrap", ["admin"], secret=secret)
+            audit_rows.alone(
+                session, audit_rows.Entry(round(time.time(), 3), None, "key.create", object=made.public_id)
+            )
             return
         try:
             keys.check(session, secret)
@@ -176,17 +236,8 @@ def _take_bootstrap_key(gateway: Gateway, path: Path) -> None:
             logger().warning("key.bootstrap_refused", reason="another admin key exists")
 
 
-def _number_request() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    sane = 8 <= len(given) <= 64 and all(c.isalnum() or c in "-_" for c in given) and given.isascii()
-    g.request_id = given if sane else secrets.token_hex(8)
-
-
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    if request.is_secure and (hsts_s := doors.gateway().settings.hsts_s):
-        response.headers["Strict-Transport-Security"] = f"max-age={hsts_s}"
-    response.headers.setdefault("Cache-Control", "no-store")
     metrics.count(response)
+    lines.answered(response)
     return response

@@ -18,7 +18,11 @@ from services.catalog import keys, sessions
 from services.catalog.console_schema import ConsoleSession
 from services.catalog.schema import ApiKey
 from services.errors import CatalogUnavailable, ColegaError, Forbidden, NotFound, Unauthorized
+from services.gateway import health, texts
 from services.gateway.doors import SCOPES, gateway, key
+from services.gateway.limiting import slow_down
+from services.gateway.probes import AWAY
+from services.gateway.remembered import TELLS, LetIn
 from services.logs import logger
 
 PUBLIC = {"live", "ready", "openapi.doc_url", "openapi.openapi", "openapi_document", "problem_page", "asset"}
@@ -42,6 +46,7 @@ def check() -> None:
     endpoint = request.endpoint
     if endpoint is None or endpoint in PUBLIC or endpoint.startswith(_DOCS):
         return
+    texts.require_plain()
     if endpoint.startswith(_FACADE):  # The key says which collection: services.gateway.compreface.facade.
         g.key = _of_secret(request.headers.get("x-api-key", ""))
         _require(g.key, SCOPES.get(endpoint, "admin"))
@@ -49,9 +54,9 @@ def check() -> None:
     shown = _of_cookie() if COOKIE in request.cookies and "Authorization" not in request.headers else _of_header()
     g.key = shown  # What follows may refuse; the page that says so is for this key, too.
     _require(shown, SCOPES.get(endpoint, "admin"))
-    wanted = request.args.get("collection", "default")
-    if shown.collections is not None and wanted not in shown.collections:
-        raise NotFound("collection", wanted)
+    for wanted in request.args.getlist("collection"):
+        if not may_touch(wanted):
+            raise NotFound("collection", wanted)
 
 
 def recognise() -> None:
@@ -80,6 +85,22 @@ def require_scope(scope: str) -> None:
     _require(key(), scope)
 
 
+def may_touch(collection: str) -> bool:
+    """Whether the key of the request is not limited to other collections than that."""
+    allowed = key().collections
+    return allowed is None or collection in allowed
+
+
+def require_unlimited() -> None:
+    """See that the key of the request is not limited to collections: what it asks for, all of them share.
+
+    Raises:
+        Forbidden: It is.
+    """
+    if key().collections is not None:
+        raise Forbidden("This concerns all collections, and the key is limited to some. Use one that is not.")
+
+
 def _of_header() -> ApiKey:
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not secret.strip():
@@ -88,8 +109,17 @@ def _of_header() -> ApiKey:
 
 
 def _of_secret(secret: str) -> ApiKey:
-    with gateway().catalog.reading() as session:
-        shown = keys.check(session, secret.strip())
+    if _is_without_catalog():
+        return _remembered(secret).key
+    try:
+        with gateway().catalog.reading() as session:
+            shown = keys.check(session, secret.strip())
+        gateway().remembered.note(secret, shown)
+    except Unauthorized:
+        gateway().remembered.forget(secret)
+        slow_down(request.remote_addr)
+        gateway().strangers.failed(request.remote_addr)
+        raise
     if keys.is_stale(shown):
         _note_use(shown, lambda session: keys.touch(session, shown))
     return shown
@@ -97,8 +127,13 @@ def _of_secret(secret: str) -> ApiKey:
 
 def _of_cookie() -> ApiKey:
     cookie = request.cookies[COOKIE]
+    if _is_without_catalog():
+        known = _remembered(cookie)
+        g.session = known.session
+        return known.key
     with gateway().catalog.reading() as session:
         signed_in = sessions.check(session, cookie)
+    gateway().remembered.note(cookie, signed_in.key, signed_in.session)
     if request.method not in _CHANGES_NOTHING:
         token = request.headers.get(TOKEN_HEADER, "")
         if not token and request.mimetype == _PLAIN_FORM:
@@ -114,6 +149,26 @@ def _of_cookie() -> ApiKey:
         _note_use(signed_in.session, touch)
     g.session = signed_in.session
     return signed_in.key
+
+
+def _is_without_catalog() -> bool:
+    """Whether the request is about how things are, and the catalog is away."""
+    g.without_catalog = request.endpoint in TELLS and health.checks()["catalog"] == AWAY
+    return bool(g.without_catalog)
+
+
+def _remembered(shown: str) -> LetIn:
+    """Who has shown that lately, to a gateway that cannot ask.
+
+    Raises:
+        CatalogUnavailable: Nobody has.
+    """
+    known = gateway().remembered.who(shown)
+    if known is None:
+        raise CatalogUnavailable(
+            "The catalog does not answer, so it cannot be seen whose key this is. Try again in a moment."
+        )
+    return known
 
 
 def _note_use(of: ApiKey | ConsoleSession, note: Callable[[Session], None]) -> None:

@@ -13,12 +13,14 @@ from services.errors import BrokerUnavailable, NotFound
 from services.gateway import answers
 from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway
 from services.gateway.paging import number_after, page_of
+from services.gateway.streaming import streamed
 from services.logs import logger
 
 resource = Resource("computing", "Trainings, evaluations and calibrations")
 
 _POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
 """For reports: they hold all that they show, and run nothing."""
 
@@ -152,7 +154,7 @@ def begin(kind: str, collection: str, parameters: Mapping[str, Any], *, source: 
 
 def page_to_look_at(report_key: str) -> Response:
     """A report of the photo store, as HTML that holds all that it shows and runs nothing."""
-    response = Response(gateway().store.stream(report_key), mimetype="text/html")
+    response = streamed(report_key, "text/html")
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Vary"] = "Accept"
     return response

@@ -1,8 +1,7 @@
 """How a resource is written: what the gateway has open, and doors that say which scope they need."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -13,17 +12,24 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.orm import Session
 
-from services.broker.requests import Asking, Waking
+from services.audit_settings import Auditing
+from services.broker.requests import Asking
 from services.broker.send import Queue
+from services.broker.waking import Waking
 from services.calibrated import Calibrated
 from services.catalog import calibrations, collections, models
 from services.catalog.engine import Catalog
+from services.catalog.ledger import WITHIN_S
 from services.catalog.schema import ApiKey, Collection, Model
-from services.errors import NotFound, TooManyRequests
+from services.door_settings import DoorSettings
+from services.errors import NotFound
 from services.gateway.attempts import Attempts
+from services.gateway.auditor import Auditor
 from services.gateway.rates import Rate
+from services.gateway.remembered import Remembered
 from services.photos.store import PhotoStore
 from services.settings import GatewaySettings, Limits
+from services.vault import Vault
 
 SCOPES: dict[str, str] = {}
 """Which scope each endpoint needs, by its Flask name. What is not here and not public is refused."""
@@ -33,6 +39,9 @@ IN_MEMORY: set[str] = set()
 
 PHOTOS_AT_ONCE: dict[str, float] = {"verify.compare": 2}
 """How many photos' bytes the request of such an endpoint may have, where it is not one."""
+
+PHOTOS_IN_JSON: set[str] = set()
+"""Endpoints that take photos as base64 in JSON, too."""
 
 _SCHEMAS: dict[type[BaseModel], dict[str, Any]] = {}
 
@@ -107,7 +116,7 @@ class Gateway:
     """What one gateway process has open."""
 
     catalog: Catalog
-    store: PhotoStore
+    store: Vault
     probe: PhotoStore
     """The same store, asked impatiently: for health."""
     queue: Queue
@@ -117,11 +126,28 @@ class Gateway:
     settings: GatewaySettings
     data: Path
     spool: Path
+    require_basis: bool = False
+    """Whether nobody is enrolled without a lawful basis and, where that is consent, without theirs."""
+    erase_within_s: float = WITHIN_S
+    """By when nothing is left of what is deleted for good."""
     webhook_private: bool = True
     """Whether webhooks may go to private addresses."""
     known: Known = field(default_factory=Known)
+    under_way: set[tuple[int, str]] = field(default_factory=set)
+    """Requests with an idempotency key that are being worked on: number of the API key, and that key."""
     attempts: Attempts = field(default_factory=Attempts)
     """To sign in to the console."""
+    remembered: Remembered = field(default_factory=Remembered)
+    """Who was let in lately."""
+    door: DoorSettings = field(default_factory=DoorSettings)
+    auditing: Auditing = field(default_factory=Auditing)
+    auditor: Auditor = field(init=False)
+    """Writes down who did what."""
+    broker_url: str = ""
+    """Where requests are counted for all gateways; empty: here, for this one."""
+    strangers: Attempts = field(init=False)
+    """With keys that are none."""
+    uploads: BoundedSemaphore = field(init=False)
     searches: BoundedSemaphore = field(init=False)
     streams: BoundedSemaphore = field(init=False)
     joins: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(_MOST_JOINS))
@@ -130,6 +156,9 @@ class Gateway:
     """How many live matches are taken."""
 
     def __post_init__(self) -> None:
+        self.auditor = Auditor(self.catalog, self.auditing)
+        self.strangers = Attempts(most=self.door.attempts_per_minute)
+        self.uploads = BoundedSemaphore(self.door.max_uploads)
         self.searches = BoundedSemaphore(self.limits.max_searches)
         self.streams = BoundedSemaphore(self.limits.event_streams)
 
@@ -222,22 +251,6 @@ def opened(
     return cast("_F", getattr(on, method)(rule, security=[{shown_as: []}], **documented)(function))
 
 
-@contextmanager
-def admitted() -> Iterator[None]:
-    """A place among the searches that go on at once; so what lies in the broker is bounded.
-
-    Raises:
-        TooManyRequests: All places are taken, and none got free in a while.
-    """
-    places = gateway().searches
-    if not places.acquire(timeout=gateway().limits.search_timeout_s / 2):
-        raise TooManyRequests("Too many searches at once. Try again in a moment.", retry_after_s=1)
-    try:
-        yield
-    finally:
-        places.release()
-
-
 def collection_of(session: Session, name: str) -> Collection:
     """The collection of a request.
 
@@ -247,4 +260,6 @@ def collection_of(session: Session, name: str) -> Collection:
     allowed = key().collections
     if allowed is not None and name not in allowed:
         raise NotFound("collection", name)
-    return collections.by_name(session, name)
+    found = collections.by_name(session, name)
+    g.audited_collection = found.name  # It is there: a name that somebody made up is not written down.
+    return found

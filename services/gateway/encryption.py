@@ -24,6 +24,7 @@ class Encryption:
         self._context: ssl.SSLContext | None = None
         self._of: list[_Stamp] = []
         self._lock = threading.Lock()
+        self._expires_at: float | None = None
 
     def context(self, certificate: Path, key: Path) -> ssl.SSLContext:
         """For the pair as it is now; the one before stays in use while a new pair is there by half, or cannot be used.
@@ -38,11 +39,16 @@ class Encryption:
                 self._context = self._made(certificate, key)
             return self._context
 
+    def expires_at(self) -> float | None:
+        """When the certificate that is in use ends, in seconds since 1970; None without one."""
+        return self._expires_at
+
     def _made(self, certificate: Path, key: Path) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_cert_chain(certificate, key)
+            self._expires_at = _ends(certificate)
         except (OSError, ssl.SSLError) as error:
             if self._context is None:
                 raise
@@ -59,7 +65,21 @@ def _stamp(path: Path) -> _Stamp:
     return _Stamp(found.st_mtime_ns, found.st_size, found.st_ino)
 
 
+def _ends(certificate: Path) -> float | None:
+    from cryptography import x509  # noqa: PLC0415 - Takes its time; only where there is TLS.
+
+    try:
+        return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc.timestamp()
+    except ValueError:  # What OpenSSL took is in use; only its end is not known.
+        return None
+
+
 _encryption = Encryption()
+
+
+def expires_at() -> float | None:
+    """When the certificate of this gateway ends, in seconds since 1970; None without TLS, or before its first connection."""
+    return _encryption.expires_at()
 
 
 def of_gunicorn(config: object, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

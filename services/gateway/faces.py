@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 
 from services.catalog import chips, faces, people
 from services.errors import InvalidRequest, NotFound
-from services.gateway import answers
+from services.gateway import answers, erasures, lawful
 from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway
 from services.gateway.paging import number_after, page_of
 from services.gateway.photos import picture
@@ -66,21 +66,23 @@ def show(path: FacePath, query: InCollection) -> ResponseReturnValue:
 def assign(path: FacePath, query: InCollection, body: FaceChange) -> ResponseReturnValue:
     """Say whose a face is, or that it is nobody's."""
     with gateway().catalog.transaction() as session:
-        collection_id = collection_of(session, query.collection).id
-        person = None if body.person_id is None else people.by_public_id(session, collection_id, body.person_id)
-        sequence = faces.assign(session, faces.by_public_id(session, collection_id, path.face_id), person)
+        collection = collection_of(session, query.collection)
+        person = None if body.person_id is None else people.by_public_id(session, collection.id, body.person_id)
+        if person is not None:
+            lawful.require(session, collection, person)
+        sequence = faces.assign(session, faces.by_public_id(session, collection.id, path.face_id), person)
     gateway().waking.wake()
     return {**told(path.face_id, query.collection), "sequence": sequence}
 
 
-@resource.door("delete", "/faces/<face_id>", "manage", responses={200: answers.Changed})
-def delete(path: FacePath, query: InCollection) -> ResponseReturnValue:
-    """Delete a face, its chip and its embeddings; its photo stays."""
+@resource.door("delete", "/faces/<face_id>", "manage", responses={200: erasures.ErasedOut})
+def delete(path: FacePath, query: erasures.Erased) -> ResponseReturnValue:
+    """Delete a face, its chip and its embeddings; its photo stays. The receipt says what is gone now, and what by when."""
     with gateway().catalog.transaction() as session:
         face = faces.by_public_id(session, collection_of(session, query.collection).id, path.face_id)
-        sequence = faces.delete(session, face)
+        entry = faces.erase(session, face, erasures.asking(urgent=query.now))
     gateway().waking.wake()
-    return {"sequence": sequence}
+    return erasures.erased(entry)
 
 
 @resource.door("get", "/faces/<face_id>/chip", "read")

@@ -1,21 +1,29 @@
 """How gunicorn runs the gateway: one process of many threads; most of them wait for workers or for event streams."""
 
 from services.gateway.encryption import of_gunicorn
-from services.settings import Environment, GatewaySettings
+from services.gateway.reserve import RESERVE
+from services.logs import configure
+from services.settings import Environment, GatewaySettings, Home
 
-_settings = Environment.of_process().load(GatewaySettings)
+_environment = Environment.of_process()
+_settings = _environment.load(GatewaySettings)
+configure(_environment.load(Home))
 
-worker_class = "gthread"
+worker_class = "services.gateway.gunicorn_worker.Worker"
 workers = 1
-threads = _settings.gateway_threads
+threads = 2 * _settings.gateway_threads + RESERVE
+"""As many as are served at once, as many that wait for a moment, and those that say how things are (services.gateway.reserve)."""
 timeout = 60
 graceful_timeout = 8
 keepalive = 30
+limit_request_line, limit_request_fields, limit_request_field_size = 4094, 64, 8190
+sendfile = False
 forwarded_allow_ips = ""
 """Nobody: whom to believe what proxies say is the application's business (COLEGA_TRUSTED_PROXIES)."""
 ssl_context = of_gunicorn
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+logger_class = "services.gateway.lines.Lines"
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn's heartbeat file; nothing is kept in it.
 control_socket_disable = True

@@ -6,13 +6,14 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, ValidationError
 
-from services.catalog import jobs
-from services.errors import BrokerUnavailable, InvalidRequest, PhotoRefused, Rejection
+from services.catalog import jobs, sources
+from services.errors import BrokerUnavailable, InvalidRequest, PhotoRefused
 from services.gateway import answers, problems
-from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
+from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway, key
 from services.gateway.uploads import Spooled
 from services.logs import logger
 from services.photos import keys
+from services.rejections import Rejection
 
 resource = Resource("imports", "Many photos at once")
 
@@ -27,6 +28,7 @@ class ImportIn(Taken):
     faces: Literal["largest", "all", "reject"] = Field(
         default="largest", description="What a labelled photo of several faces gives."
     )
+    sync: str | None = Field(default=None, max_length=64, description="Id of the source that it brings in step.")
     expected: int | None = Field(default=None, ge=0, le=100_000_000, description="How many photos are to come.")
 
 
@@ -48,10 +50,14 @@ def create(query: InCollection) -> ResponseReturnValue:
         raise InvalidRequest("archive: send a zip or tar as multipart/form-data, or JSON to open an import.")
     if archive is not None:
         _require_archive(archive.stream)
+    job_source: int | None = None
     with gateway().catalog.transaction() as session:
+        collection = collection_of(session, query.collection)
+        if wanted.sync is not None:
+            job_source = sources.by_public_id(session, collection.id, wanted.sync).id
         job = jobs.create(
             session,
-            collection_of(session, query.collection).id,
+            collection.id,
             kind="import",
             queue="bulk",
             source=wanted.source or (archive.filename or "" if archive is not None else ""),
@@ -59,8 +65,10 @@ def create(query: InCollection) -> ResponseReturnValue:
             closed=False,
             expected=wanted.expected,
         )
+        job.asked_by = key().public_id
         job.layout = wanted.layout
         job.archive = archive is not None
+        job.source_id = job_source
     if archive is not None:
         assert isinstance(archive.stream, Spooled)
         gateway().store.put(keys.archive(job.public_id), archive.stream.path)

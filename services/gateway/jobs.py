@@ -8,16 +8,17 @@ from pydantic import BaseModel, Field, model_validator
 from sqlalchemy.orm import Session
 
 from services.catalog import computations, jobs, outcomes, photos
-from services.catalog.schema import Job
-from services.errors import Conflict, Rejection
-from services.gateway import answers, reports
+from services.catalog.schema import Collection, Job
+from services.errors import Conflict
+from services.gateway import answers, lawful, reports
 from services.gateway.auth import require_scope
 from services.gateway.computing import send_computation
 from services.gateway.doors import InCollection, MayBeLeftOut, Page, Resource, Taken, collection_of, gateway
 from services.gateway.job_answers import WholeJobOut, whole_job_out
 from services.gateway.paging import number_after, page_of
 from services.gateway.photos import send
-from services.intake import Label
+from services.labels import Label
+from services.rejections import Rejection
 
 resource = Resource("jobs", "What was asked, and how far it is")
 
@@ -198,13 +199,19 @@ def _items_again(session: Session, job: Job, wanted: RetryIn) -> list[int]:
     """
     if wanted.faces is not None:
         job.faces = wanted.faces
+    collection = session.get_one(Collection, job.collection_id)
+    if gateway().require_basis:
+        for person in outcomes.people_again(session, job) if wanted.photo_id is None else ():
+            lawful.require(session, collection, person)
     if wanted.photo_id is None:
         return jobs.retry(session, job)
     photo = photos.by_public_id(session, job.collection_id, wanted.photo_id)
     said: dict[str, object] = {}
     if wanted.person_id or wanted.person:
         label = Label(name=wanted.person, person_id=wanted.person_id)
-        said = {"person_id": label.person(session, job.collection_id).id, "labelled": True}
+        person = label.person(session, job.collection_id)
+        lawful.require(session, collection, person)
+        said = {"person_id": person.id, "labelled": True}
     if wanted.box is not None:
         said["box"] = [wanted.box.x, wanted.box.y, wanted.box.w, wanted.box.h]
     again = jobs.retry(session, job, photo, **said)

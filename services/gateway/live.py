@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from services.catalog import people, webhooks
 from services.errors import TooManyRequests
+from services.gateway import auditing
 from services.gateway.answers import time_of
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 
@@ -53,4 +54,5 @@ def match(query: InCollection, body: MatchIn) -> ResponseReturnValue:
         collection = collection_of(session, query.collection)
         person = people.by_public_id(session, collection.id, body.person_id)
         told = webhooks.matched(session, person, body.camera, data)
+        auditing.note_match(person.public_id)
     return {"event": told.event, "webhooks": told.webhooks}, 202

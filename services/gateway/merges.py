@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from services.catalog import merges, people
 from services.catalog.merges import MergeRow
-from services.gateway import answers
+from services.gateway import answers, lawful
 from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway, key
 from services.gateway.paging import number_after, page_of
 from services.gateway.people import PersonPath
@@ -70,10 +70,11 @@ class MergesOut(BaseModel):
 def merge(path: PersonPath, query: InCollection, body: MergeIn) -> ResponseReturnValue:
     """Give all faces of this person to another one, who remains. It can be undone for 30 days."""
     with gateway().catalog.transaction() as session:
-        collection_id = collection_of(session, query.collection).id
-        source = people.by_public_id(session, collection_id, path.person_id)
-        into = people.by_public_id(session, collection_id, body.into)
+        collection = collection_of(session, query.collection)
+        source = people.by_public_id(session, collection.id, path.person_id)
+        into = people.by_public_id(session, collection.id, body.into)
         merged = merges.merge(session, source, into, by=key().name)
+        lawful.require(session, collection, into)  # With the consent of either.
     gateway().waking.wake()
     return {"sequence": merged.head, "merge": merged.merge}
 

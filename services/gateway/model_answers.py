@@ -7,8 +7,11 @@ from typing import Any
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from services.catalog import processes
+from services.catalog import kept, processes
+from services.catalog.schema import Model
 from services.gateway import answers
+from services.gateway.auth import may_touch
+from services.gateway.doors import key
 from services.gateway.rebuild_answers import GenerationOut
 
 
@@ -56,6 +59,23 @@ class PrunedOut(BaseModel):
     collections: list[str] = Field(description="Whose those are: there is no rollback to them any more.")
     files: int
     gone: bool = Field(description="The model itself was removed: it was retired or refused, and nothing uses it.")
+
+
+def uses_of(session: Session, model: Model) -> list[str]:
+    """What still needs a model; to a key that is limited to collections, which of those do."""
+    if key().collections is None:
+        return kept.uses(session, model)
+    return [
+        f"collection {name}"
+        for name in sorted({one.collection.name for one in kept.of_model(session, model)})
+        if may_touch(name)
+    ]
+
+
+def details_of(model: Model) -> dict[str, Any]:
+    """A model's description; to a key that is limited to collections, without what it was trained on, which may be others'."""
+    hidden = set() if key().collections is None else {"provenance", "head"}
+    return {name: value for name, value in model.details.items() if name not in hidden}
 
 
 def running_of(session: Session) -> Mapping[str, dict[str, dict[str, Any]]]:

@@ -12,7 +12,8 @@ from services import heads, licences
 from services.catalog import computations, kept, models, removals
 from services.catalog.schema import Model
 from services.errors import BrokerUnavailable, Conflict, InvalidRequest, ModelTooLarge
-from services.gateway import answers, computing, problems, rebuilds
+from services.gateway import answers, auth, computing, model_answers, problems, rebuilds
+from services.gateway.auth import require_unlimited
 from services.gateway.doors import InCollection, MayBeLeftOut, Resource, Taken, collection_of, gateway, key
 from services.gateway.model_answers import ActivatedOut, ModelsOut, PrunedOut, WholeModelOut, running_of
 from services.gateway.rebuild_answers import generations_out
@@ -89,12 +90,12 @@ def show(path: ModelPath) -> ResponseReturnValue:
     """One model, with its description, what uses it, and what collections keep of it."""
     with gateway().catalog.reading() as session:
         model = models.by_public_id(session, path.model_id)
-        held = kept.of_model(session, model)
+        held = [one for one in kept.of_model(session, model) if auth.may_touch(one.collection.name)]
         return {
             **answers.model_out(model),
             "running": running_of(session)[model.digest],
-            "details": model.details,
-            "uses": kept.uses(session, model),
+            "details": model_answers.details_of(model),
+            "uses": model_answers.uses_of(session, model),
             "generations": [
                 {"collection": one.collection.name, **told}
                 for one, told in zip(held, generations_out(session, held), strict=True)
@@ -105,6 +106,7 @@ def show(path: ModelPath) -> ResponseReturnValue:
 @resource.door("post", "/models", "admin", responses={202: answers.ModelOut})
 def add() -> ResponseReturnValue:
     """Bring a model along (multipart). A worker makes it a bundle and tries it: it becomes a candidate, or is refused."""
+    require_unlimited()
     try:
         wanted = ModelIn.model_validate(request.form.to_dict())
     except ValidationError as error:
@@ -149,6 +151,7 @@ def activate(path: ModelPath, query: InCollection, body: ActivateIn) -> Response
     It is compared, and switched to unless it is worse; a generation that is kept is switched to without embedding anew. A
     licence that is not plainly permissive has to be accepted, once.
     """
+    require_unlimited()
     with gateway().catalog.transaction() as session:
         model = models.by_public_id(session, path.model_id)
         if model.state not in {"candidate", "active"}:
@@ -171,6 +174,7 @@ def attach_head(path: ModelPath, body: HeadIn) -> ResponseReturnValue:
     Searches through this gateway see it at once, through others within a minute. Attaching another one replaces it;
     `{"head": null}` takes it away.
     """
+    require_unlimited()
     with gateway().catalog.transaction() as session:
         model = models.by_public_id(session, path.model_id)
         models.require_tried(model)
@@ -190,6 +194,7 @@ def attach_head(path: ModelPath, body: HeadIn) -> ResponseReturnValue:
 @resource.door("post", "/models/<model_id>/quantize", "admin", responses={202: answers.JobRef})
 def quantize(path: ModelPath, query: InCollection) -> ResponseReturnValue:
     """Make the int8 variant anew, with ranges measured on the collection's faces, and measure what it costs. 202 with a job."""
+    require_unlimited()
     with gateway().catalog.reading() as session:
         model = models.by_public_id(session, path.model_id)
         models.require_tried(model)
@@ -199,6 +204,7 @@ def quantize(path: ModelPath, query: InCollection) -> ResponseReturnValue:
 @resource.door("post", "/models/<model_id>/retire", "admin", responses={200: answers.ModelOut})
 def retire(path: ModelPath) -> ResponseReturnValue:
     """Put a model aside; collections that use it go on doing so."""
+    require_unlimited()
     with gateway().catalog.transaction() as session:
         model = models.by_public_id(session, path.model_id)
         if model.kind == models.EMBEDDER and model.state == "active":
@@ -212,6 +218,7 @@ def retire(path: ModelPath) -> ResponseReturnValue:
 @resource.door("post", "/models/<model_id>/prune", "admin", responses={200: PrunedOut})
 def prune(path: ModelPath) -> ResponseReturnValue:
     """Free what is kept of a model for rollbacks in all collections; a retired or refused one that nothing uses goes, too."""
+    require_unlimited()
     with gateway().catalog.reading() as session:
         model = models.by_public_id(session, path.model_id)
     files = _files(model) if model.state in _PUT_ASIDE else []

@@ -3,12 +3,14 @@
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
-from services.catalog import faces, naming, people
+from services.catalog import consents, faces, naming, people
 from services.catalog.naming import Named
 from services.errors import InvalidRequest
-from services.gateway import answers
+from services.gateway import answers, lawful
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway, key
+from services.gateway.erasures import asking
 from services.gateway.faces import FaceAnswer, FacePath, told
+from services.gateway.lawful import Terms, consent_of
 
 resource = Resource("naming", "Whose many faces are")
 
@@ -19,7 +21,7 @@ class Faces(Taken):
     face_ids: list[str] = Field(min_length=1, max_length=500)
 
 
-class AssignIn(Faces):
+class AssignIn(Faces, Terms):
     """Whose they are: give one of `person_id` and `person`."""
 
     person_id: str | None = Field(default=None, max_length=64, description="Null: nobody's.")
@@ -53,13 +55,21 @@ def assign_all(query: InCollection, body: AssignIn) -> ResponseReturnValue:
     ):
         raise InvalidRequest("Give one of person_id (null: nobody) and person.")
     with gateway().catalog.transaction() as session:
-        collection_id = collection_of(session, query.collection).id
+        collection = collection_of(session, query.collection)
+        collection_id = collection.id
         person, created = None, False
+        given = consent_of(body.consent_given_at, body.consent_notice)
         if body.person is not None:
             created = not any(each.external_id is None for each in people.by_name(session, collection_id, body.person))
             person = people.ensure(session, collection_id, body.person)
         elif body.person_id is not None:
             person = people.by_public_id(session, collection_id, body.person_id)
+        if person is not None:
+            lawful.require(session, collection, person, given)
+            if given is not None:
+                consents.record(session, person, given, by=key().public_id)
+            if body.expires_at:
+                person.expires_at = lawful.end_of(session, body.expires_at)
         named = naming.assign(session, collection_id, body.face_ids, person)
     return {**_told(named), "person": answers.person_ref(person), "created": created}
 
@@ -88,7 +98,8 @@ def take_back_all(query: InCollection, body: NotTheirs) -> ResponseReturnValue:
 def delete_all(query: InCollection, body: Faces) -> ResponseReturnValue:
     """Delete up to 500 faces, their chips and their embeddings; their photos stay."""
     with gateway().catalog.transaction() as session:
-        named = naming.delete(session, collection_of(session, query.collection).id, body.face_ids)
+        collection_id = collection_of(session, query.collection).id
+        named = naming.delete(session, collection_id, body.face_ids, asking())
     return _told(named)
 
 

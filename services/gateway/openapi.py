@@ -8,15 +8,15 @@ from flask.typing import ResponseReturnValue
 from flask_openapi import OpenAPI
 from pydantic import BaseModel
 
-from services import errors
+from services import errors, rejections
 from services.errors import NotFound
 from services.gateway.compreface.failures import Failure
 
 _PROBLEM = "application/problem+json"
-_PROBLEMS = ("401", "403", "404", "409", "413", "415", "422", "503")
+_PROBLEMS = ("400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "503")
 _FACADE = "/api/v1/"
 _IDS = {"type": "array", "items": {"type": "string"}}
-_FAILURES = ("400", "403", "404", "413", "503")
+_FAILURES = ("400", "403", "404", "413", "429", "503")
 _PHOTO_FORMS = {"/v1/people", "/v1/people/{person_id}/photos", "/v1/verify"}
 
 
@@ -82,7 +82,7 @@ def _explained() -> dict[str, tuple[str, int, str]]:
         kind = below.pop()
         known[kind.type] = (kind.title, kind.status, " ".join((kind.__doc__ or "").split()))
         below += kind.__subclasses__()
-    for reason, text in errors.REJECTIONS.items():
+    for reason, text in rejections.REJECTIONS.items():
         refused = errors.PhotoRefused(reason, text)
         known[refused.type] = (refused.title, refused.status, text)
     return known

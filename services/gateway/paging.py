@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.errors import InvalidRequest
+from services.gateway import documents
 
 
 def cursor_of(place: Any) -> str:  # noqa: ANN401 - whatever JSON can say
@@ -23,8 +24,8 @@ def place_after(cursor: str | None) -> Any:  # noqa: ANN401
     if cursor is None:
         return None
     try:
-        return json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except (ValueError, binascii.Error):
+        return documents.read(base64.urlsafe_b64decode(cursor.encode()))
+    except (ValueError, binascii.Error, InvalidRequest):
         raise InvalidRequest("cursor: give `next_cursor` of the page before, as it is.") from None
 
 

@@ -1,26 +1,24 @@
 """People: the identities of a collection."""
 
 import hashlib
-import io
 import json
-import zipfile
-from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from flask import Response, request
+from flask import request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from services.catalog import listing, people
+from services.catalog import consents, listing, people
 from services.catalog.listing import Place, Sort, place_of
 from services.catalog.people import PersonRow
-from services.catalog.schema import Face, Person, Photo
+from services.catalog.schema import Person
 from services.errors import ChangedMeanwhile, InvalidRequest
-from services.gateway import answers, problems, uploads
-from services.gateway.doors import Gateway, InCollection, Page, Resource, Taken, collection_of, gateway
+from services.gateway import answers, auditing, documents, erasures, lawful, problems, uploads
+from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway, key
+from services.gateway.lawful import Terms, consent_of
 from services.gateway.paging import page_of, place_after
 from services.gateway.photos import accepted, take_in
-from services.intake import Label
+from services.labels import Label
 
 resource = Resource("people", "Identities")
 
@@ -52,7 +50,7 @@ class PeoplePage(Page):
     name: str | None = Field(default=None, max_length=1000, description="Exactly this name.")
 
 
-class PersonIn(Taken):
+class PersonIn(Terms):
     """A new person. Photos come along as multipart/form-data."""
 
     name: str = Field(max_length=1000)
@@ -66,12 +64,34 @@ class PersonChange(Taken):
     name: str | None = Field(default=None, max_length=1000)
     external_id: str | None = Field(default=None, min_length=1, max_length=256)
     attributes: dict[str, str] | None = Field(default=None, max_length=50)
+    expires_at: str | None = Field(
+        default=None,
+        max_length=40,
+        description="When they are erased: a day (its end), or a time with its offset. Null: never.",
+    )
 
 
 class PersonAnswer(answers.PersonOut):
     """A person, and from where on a filtered search sees the change of attributes."""
 
     sequence: int | None = None
+
+
+class ConsentRef(BaseModel):
+    """The consent that somebody gave last."""
+
+    given_at: str
+    notice: str
+    recorded_by: str
+    recorded_at: str
+
+
+class PersonShown(answers.PersonOut):
+    """A person with what is recorded of them, and their faces."""
+
+    consent: ConsentRef | None
+    ends_at: str | None = Field(description="When their time is over, by themselves or by the collection.")
+    shown_in: list[answers.FaceOut]
 
 
 class PeopleOut(BaseModel):
@@ -106,8 +126,14 @@ def create(query: InCollection) -> ResponseReturnValue:
         return problems.invalid(error)
     received = [] if request.is_json or not request.files else uploads.photos()
     with gateway().catalog.transaction() as session:
-        collection_id = collection_of(session, query.collection).id
-        person = people.create(session, collection_id, wanted.name, wanted.external_id, wanted.attributes)
+        collection = collection_of(session, query.collection)
+        given = consent_of(wanted.consent_given_at, wanted.consent_notice)
+        lawful.require(session, collection, None, given)
+        person = people.create(session, collection.id, wanted.name, wanted.external_id, wanted.attributes)
+        auditing.note(object_=person.public_id)
+        person.expires_at = lawful.end_of(session, wanted.expires_at)
+        if given is not None:
+            consents.record(session, person, given, by=key().public_id)
     told = answers.person_out(PersonRow(person, 0, None))
     if not received:
         return told, 201
@@ -115,20 +141,22 @@ def create(query: InCollection) -> ResponseReturnValue:
     return accepted(job, taken, **told)
 
 
-@resource.door("get", "/people/<person_id>", "read", responses={200: answers.PersonOut})
+@resource.door("get", "/people/<person_id>", "read", responses={200: PersonShown})
 def show(path: PersonPath, query: InCollection) -> ResponseReturnValue:
     """One person, with their photos and faces."""
     with gateway().catalog.reading() as session:
-        person = people.by_public_id(session, collection_of(session, query.collection).id, path.person_id)
+        collection = collection_of(session, query.collection)
+        person = people.by_public_id(session, collection.id, path.person_id)
         found = people.faces_of(session, person)
         row = people.row_of(session, person)
+        terms = lawful.told(session, collection, person)
     shown = [answers.face_out(face, photo, person) for face, photo in found]
-    return {**answers.person_out(row), "shown_in": shown}, {"ETag": f'"{version_of(person)}"'}
+    return {**answers.person_out(row), **terms, "shown_in": shown}, {"ETag": f'"{version_of(person)}"'}
 
 
 @resource.door("patch", "/people/<person_id>", "manage", responses={200: PersonAnswer})
 def change(path: PersonPath, query: InCollection, body: PersonChange) -> ResponseReturnValue:
-    """Change name, external id or attributes. With `If-Match` and the `ETag` of what was shown, only if that still holds.
+    """Change name, external id, attributes or end. With `If-Match` and the `ETag` of what was shown, only if that still holds.
 
     Attributes are changed as a whole.
     """
@@ -140,82 +168,44 @@ def change(path: PersonPath, query: InCollection, body: PersonChange) -> Respons
         sequence = people.change(
             session, person, name=body.name, external_id=body.external_id, attributes=body.attributes
         )
+        if "expires_at" in body.model_fields_set:
+            person.expires_at = lawful.end_of(session, body.expires_at)
+            session.flush()
         told = {**answers.person_out(row), "sequence": sequence}
     if sequence is not None:
         gateway().waking.wake()
     return told, {"ETag": f'"{version_of(person)}"'}
 
 
-@resource.door("delete", "/people/<person_id>", "manage", responses={200: answers.Changed})
-def delete(path: PersonPath, query: InCollection) -> ResponseReturnValue:
-    """Erase a person: faces, chips, embeddings, and the photos that show nobody else who is known."""
+@resource.door("delete", "/people/<person_id>", "manage", responses={200: erasures.ErasedOut})
+def delete(path: PersonPath, query: erasures.Erased) -> ResponseReturnValue:
+    """Erase a person: faces, chips, embeddings, and the photos that show nobody else who is known.
+
+    The receipt says what is gone now, and what by when.
+    """
     with gateway().catalog.transaction() as session:
         person = people.by_public_id(session, collection_of(session, query.collection).id, path.person_id)
-        sequence = people.delete(session, person)
+        entry = people.erase(session, person, erasures.asking(urgent=query.now))
     gateway().waking.wake()
-    return {"sequence": sequence}
+    return erasures.erased(entry)
 
 
 @resource.door("post", "/people/<person_id>/photos", "enrol", responses={202: answers.AcceptedOut})
 def add_photos(path: PersonPath, query: InCollection) -> ResponseReturnValue:
     """Photos that show this person (multipart `photo`)."""
     with gateway().catalog.reading() as session:
-        people.by_public_id(session, collection_of(session, query.collection).id, path.person_id)
+        collection = collection_of(session, query.collection)
+        lawful.require(session, collection, people.by_public_id(session, collection.id, path.person_id))
     received = uploads.photos()
     job, taken = take_in(query.collection, received, [Label(person_id=path.person_id)] * len(received))
     return accepted(job, taken)
-
-
-@resource.door("get", "/people/<person_id>/export", "manage")
-def export(path: PersonPath, query: InCollection) -> ResponseReturnValue:
-    """Everything held about a person, as a zip: what is known as JSON, and the original photos."""
-    with gateway().catalog.reading() as session:
-        person = people.by_public_id(session, collection_of(session, query.collection).id, path.person_id)
-        found = people.faces_of(session, person)
-        row = people.row_of(session, person)
-    response = Response(_zip(gateway(), row, found), mimetype="application/zip")
-    response.headers["Content-Disposition"] = f'attachment; filename="{person.public_id}.zip"'
-    return response
-
-
-def _zip(mine: Gateway, row: PersonRow, found: Sequence[tuple[Face, Photo]]) -> Iterator[bytes]:
-    """A zip made as it is sent: one photo at a time in memory."""
-    out = _Pipe()
-    with zipfile.ZipFile(out, "w") as archive:
-        faces = [answers.face_out(face, photo, row.person) for face, photo in found]
-        known = json.dumps({**answers.person_out(row), "faces": faces}, ensure_ascii=False, indent=1)
-        archive.writestr("person.json", known)
-        for photo in {photo.id: photo for _, photo in found}.values():
-            archive.writestr(f"photos/{photo.public_id}.{photo.format}", mine.store.get(photo.object_key))
-            yield out.taken()
-    yield out.taken()
-
-
-class _Pipe(io.RawIOBase):
-    """What is written, until it is taken. Not seekable, so zipfile writes straight on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._held = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
-        self._held += data
-        return len(data)
-
-    def taken(self) -> bytes:
-        """All that was written since the last time."""
-        held, self._held = bytes(self._held), bytearray()
-        return held
 
 
 def _form() -> dict[str, Any]:
     fields: dict[str, Any] = request.form.to_dict()
     if "attributes" in fields:
         try:
-            fields["attributes"] = json.loads(fields["attributes"])
+            fields["attributes"] = documents.read(fields["attributes"])
         except ValueError:
             raise InvalidRequest("attributes: give a JSON object of strings.") from None
     return fields
@@ -240,6 +230,8 @@ def place_in_list(cursor: str | None, sort: Sort) -> Place | None:
 
 
 def version_of(person: Person) -> str:
-    """What ``If-Match`` compares: the same as long as nobody changes name, external id or attributes."""
-    told = json.dumps([person.name, person.external_id, person.attributes], sort_keys=True, ensure_ascii=False)
+    """What ``If-Match`` compares: the same as long as nobody changes name, external id, attributes or end."""
+    told = json.dumps(
+        [person.name, person.external_id, person.attributes, person.expires_at], sort_keys=True, ensure_ascii=False
+    )
     return hashlib.sha256(told.encode()).hexdigest()[:32]

@@ -1,20 +1,25 @@
 """Photos: taken in, shown, deleted; and the originals, for those who may."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flask import Response, url_for
 from flask.typing import ResponseReturnValue
 from flask_openapi import FileStorage
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from services.catalog import jobs, people, photos
+from services import moments
+from services.catalog import bases, jobs, people, photos, source_files
 from services.catalog.schema import Job, Photo
 from services.errors import BrokerUnavailable, InvalidRequest, NotFound
 from services.formats import MEDIA_TYPES
-from services.gateway import answers, uploads
-from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
-from services.intake import Label, Upload, take
+from services.gateway import answers, auditing, erasures, uploads
+from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway, key
+from services.gateway.lawful import Terms, consent_of
+from services.gateway.streaming import streamed
 from services.intake import Taken as TakenIn
+from services.intake import Upload, take
+from services.labels import Label
 from services.logs import logger
 
 ENROL_AT_MOST = 8
@@ -29,7 +34,7 @@ class PhotoPath(BaseModel):
     photo_id: str = Field(max_length=64)
 
 
-class PhotoForm(Taken):
+class PhotoForm(Terms):
     """Photos, and at most one of `person_id`, `external_id` (with `person` as its name) and `person`."""
 
     photo: list[FileStorage] = Field(description="One or more photos.")
@@ -41,16 +46,30 @@ class PhotoForm(Taken):
     labels: str = Field(
         default="",
         max_length=500_000,
-        description="Instead of these: JSON, a list with one object for each photo: `{person?, external_id?, attributes?}`.",
+        description="Instead of these: JSON, a list with one object for each photo: `{person?, external_id?, person_id?, "
+        "attributes?, consent_given_at?, consent_notice?, expires_at?}`.",
     )
 
 
-class LabelIn(Taken):
+class Seen(Taken):
+    """The file of a source that a photo is, as it was when it was read."""
+
+    size_bytes: int = Field(ge=0, lt=2**63)
+    modified_ns: int = Field(ge=0, lt=2**63)
+    whose: str = Field(max_length=64, description="Hash of what its person is known by in the source.")
+    label: str = Field(max_length=64, description="Hash of all that the source says of them.")
+
+
+class LabelIn(Terms):
     """Whom one photo shows."""
 
     person: str | None = Field(default=None, max_length=1000)
     external_id: str | None = Field(default=None, min_length=1, max_length=256)
+    person_id: str | None = Field(default=None, max_length=64, description="Instead of person and external_id.")
     attributes: dict[str, str] = Field(default_factory=dict, max_length=50)
+    seen: Seen | None = Field(
+        default=None, description="The file that it is, of the source that the import brings in step."
+    )
 
 
 _LABELS = TypeAdapter(list[LabelIn])
@@ -74,14 +93,14 @@ def show(path: PhotoPath, query: InCollection) -> ResponseReturnValue:
         return answers.photo_out(photo, found, named)
 
 
-@resource.door("delete", "/photos/<photo_id>", "manage", responses={200: answers.Changed})
-def delete(path: PhotoPath, query: InCollection) -> ResponseReturnValue:
-    """Delete a photo with its faces, chips and embeddings."""
+@resource.door("delete", "/photos/<photo_id>", "manage", responses={200: erasures.ErasedOut})
+def delete(path: PhotoPath, query: erasures.Erased) -> ResponseReturnValue:
+    """Delete a photo with its faces, chips and embeddings. The receipt says what is gone now, and what by when."""
     with gateway().catalog.transaction() as session:
         photo = photos.by_public_id(session, collection_of(session, query.collection).id, path.photo_id)
-        sequence = photos.delete(session, photo)
+        entry = photos.erase(session, photo, erasures.asking(urgent=query.now))
     gateway().waking.wake()
-    return {"sequence": sequence}
+    return erasures.erased(entry)
 
 
 @resource.door("get", "/photos/<photo_id>/thumbnail", "read")
@@ -105,7 +124,7 @@ def raw(path: PhotoPath, query: InCollection) -> ResponseReturnValue:
 def raw_of(photo: Photo) -> Response:
     """The original file of a photo."""
     size_bytes = gateway().store.size(photo.object_key)
-    response = Response(gateway().store.stream(photo.object_key), mimetype=MEDIA_TYPES.get(photo.format))
+    response = streamed(photo.object_key, MEDIA_TYPES.get(photo.format))
     response.headers["Content-Length"] = str(size_bytes)
     response.headers["Content-Disposition"] = f'attachment; filename="{photo.public_id}.{photo.format}"'
     return response
@@ -130,7 +149,7 @@ def labels_of(form: PhotoForm, count: int) -> list[Label | None]:
         )
     one = Label(form.person or None, form.external_id or None, form.person_id or None)
     if not form.labels:
-        return [None if one == Label() else one] * count
+        return [None if one == Label() else _on_terms(one, form)] * count
     if one != Label():
         raise InvalidRequest("labels: give these or one label for all photos, not both.")
     try:
@@ -139,12 +158,21 @@ def labels_of(form: PhotoForm, count: int) -> list[Label | None]:
         raise InvalidRequest("labels: give a JSON list of objects with person, external_id and attributes.") from None
     if len(given) != count:
         raise InvalidRequest(f"labels: {len(given)} for {count} photos; give one for each, in their order.")
-    return [
-        None
-        if one.person is None and one.external_id is None
-        else Label(one.person, one.external_id, None, one.attributes)
-        for one in given
-    ]
+    return [_label(each) for each in given]
+
+
+def _label(given: LabelIn) -> Label | None:
+    if given.person is None and given.external_id is None and given.person_id is None:
+        return None
+    seen = None if given.seen is None else source_files.Seen(**given.seen.model_dump())
+    if given.person_id is not None:
+        return _on_terms(Label(person_id=given.person_id, seen=seen), given)
+    return _on_terms(Label(given.person, given.external_id, None, given.attributes, seen=seen), given)
+
+
+def _on_terms(label: Label, given: Terms) -> Label:
+    end = None if not given.expires_at else moments.end(given.expires_at, "expires_at")
+    return replace(label, consent=consent_of(given.consent_given_at, given.consent_notice), expires_at=end)
 
 
 def take_in(
@@ -158,8 +186,13 @@ def take_in(
     else:
         queue = "enrol" if len(received) <= ENROL_AT_MOST else "bulk"
         with catalog.transaction() as session:
-            job = jobs.create(session, collection_of(session, collection).id, kind="upload", queue=queue)
-    taken = take(catalog, gateway().store, job.id, received, labels)
+            mine = collection_of(session, collection)
+            if gateway().require_basis:
+                bases.require(mine)
+            job = jobs.create(session, mine.id, kind="upload", queue=queue)
+            job.asked_by = key().public_id
+    taken = take(catalog, gateway().store, job.id, received, labels, require_basis=gateway().require_basis)
+    auditing.note(job=job.public_id, photos=len(taken), photo_ids=auditing.some(one.photo_id for one in taken))
     send([one.item_id for one in taken if one.item_id is not None], job.queue)
     return job, taken
 

@@ -4,10 +4,11 @@ from typing import NoReturn
 
 from flask import Flask, Response, g, jsonify, request
 from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from services.errors import ColegaError, InvalidRequest, PhotoRefused, Rejection, Unauthorized, Unavailable
+from services.errors import ColegaError, InvalidRequest, PhotoRefused, TooSlow, Unauthorized, Unavailable
 from services.logs import logger
+from services.rejections import Rejection
 
 _OF_FLASK = {
     404: ("no-such-path", "There is nothing at this path"),
@@ -46,9 +47,11 @@ def invalid(error: ValidationError) -> NoReturn:
 
 def of_http(error: HTTPException) -> Response:
     """What Flask itself refuses."""
+    if isinstance(error, ClientDisconnected) and getattr(request.environ.get("gunicorn.socket"), "ran_out", False):
+        return of_error(TooSlow("The body of the request came too slowly. Send it over a faster line, or in parts."))
     if error.code == 413:
-        limit = (request.max_content_length or 0) // 2**20
-        detail = f"The request is larger than the {limit} MB that are taken here. Send less, or scale photos down."
+        detail = f"The request is larger than the {_size(request.max_content_length or 0)} that are taken here, or has too many parts."
+        detail += " Send less at once, or scale photos down."
         return of_error(PhotoRefused(Rejection.TOO_LARGE, detail))
     kind, title = _OF_FLASK.get(error.code or 500, ("bad-request", error.name))
     return _problem(kind, title, error.code or 500, error.description or title)
@@ -56,13 +59,19 @@ def of_http(error: HTTPException) -> Response:
 
 def unforeseen(error: Exception) -> Response:
     """A fault of ours: the caller is told no more than its number in the log."""
-    logger(request=g.get("request_id")).error("request.failed", path=request.path, exc_info=error)
+    rule = None if request.url_rule is None else request.url_rule.rule  # Not the path, which says whom it was about.
+    logger(request=g.get("request_id")).error("request.failed", rule=rule, exc_info=error)
     return _problem(
         ColegaError.type, ColegaError.title, 500, "This is a fault of colega's; the log has it under this request's id."
     )
 
 
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes // 2**20} MB" if size_bytes >= 2**20 else f"{size_bytes // 1024} kB"
+
+
 def _problem(kind: str, title: str, status: int, detail: str) -> Response:
+    g.problem = kind
     body = {
         "type": f"/problems/{kind}",
         "title": title,

@@ -13,6 +13,7 @@ from services.catalog.rebuild_schema import Rebuild
 from services.catalog.schema import Collection, Model
 from services.errors import BrokerUnavailable, Conflict, InvalidRequest, NotFound
 from services.gateway import answers, rebuild_answers
+from services.gateway.auth import require_unlimited
 from services.gateway.computing import ModelName, page_to_look_at
 from services.gateway.doors import InCollection, MayBeLeftOut, Page, Resource, Taken, collection_of, gateway, key
 from services.gateway.paging import number_after, page_of
@@ -273,5 +274,6 @@ def _detector(session: Session, name: str, accepts: bool) -> int | None:
 
 def _require_licence(session: Session, model: Model, accepts: bool) -> None:
     if accepts:
+        require_unlimited()
         models.accept_licence(session, model, by=key().name)
     models.require_licence(model)

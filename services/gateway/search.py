@@ -1,9 +1,6 @@
 """Search: who is in a photo. The catalog has the last word on who each face is."""
 
-import array
-import base64
-import math
-import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,8 +18,9 @@ from services.calibrated import Calibrated
 from services.catalog import faces, models, rebuilds
 from services.catalog.schema import Collection, Model
 from services.errors import Conflict, InvalidRequest
-from services.gateway import matches, problems, rejected, uploads
-from services.gateway.doors import InCollection, Resource, Taken, admitted, collection_of, gateway
+from services.gateway import auditing, matches, metrics, problems, rejected, uploads, vectors
+from services.gateway.admission import admitted
+from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 from services.gateway.rejected import Rejected
 
 MORE_THAN_ASKED = 5
@@ -148,9 +146,11 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         vector = vector_of(gallery, face_id)
         but = rejected.of_face(face_id)
         with admitted():
+            started = time.perf_counter()
             answer = gateway().asking.search(
                 [vector], asked(but), model=gallery.model.digest, timeout_s=gateway().limits.search_timeout_s
             )
+            metrics.searched(answer, time.perf_counter() - started)
     else:
         photo = uploads.query_photo()
         but = rejected.of_photo(photo, gallery.collection.id, gallery.round)
@@ -163,6 +163,9 @@ def search(query: SearchQuery) -> ResponseReturnValue:
             shadow=gallery.shadow,
             preview_px=query.preview,
         )
+    found = matches.named(answer, query.k, decision.threshold, gallery.calibrated, unique=query.unique, rejected=but)
+    auditing.note_found(found, decision.threshold, is_frame=query.mode == "frame")
+    metrics.decided(found, gallery.collection.id, gallery.calibrated, gallery.people)
     return {
         "model": answer["model"],
         "variant": answer["variant"],
@@ -171,9 +174,7 @@ def search(query: SearchQuery) -> ResponseReturnValue:
         "decided_by": decision.by,
         "took_ms": timings(answer),
         **{part: answer["photos"][0].get(part) for part in ("width", "height", "preview")},
-        "faces": matches.named(
-            answer, query.k, decision.threshold, gallery.calibrated, unique=query.unique, rejected=but
-        ),
+        "faces": found,
     }
 
 
@@ -261,7 +262,8 @@ def look(
         TooManyRequests, Unavailable: As :func:`admitted`; or nobody answers in time.
     """
     with admitted():
-        return gateway().asking.look(
+        started = time.perf_counter()
+        answer = gateway().asking.look(
             photos,
             mode=mode,
             detector=gallery.detector,
@@ -271,6 +273,9 @@ def look(
             preview_px=preview_px,
             timeout_s=gateway().limits.search_timeout_s,
         )
+        if search is not None:
+            metrics.searched(answer, time.perf_counter() - started)
+        return answer
 
 
 def vector_of(gallery: Gallery, face_id: str) -> str:
@@ -284,14 +289,7 @@ def vector_of(gallery: Gallery, face_id: str) -> str:
         held = faces.vectors(session, [face.id], gallery.model.id).get(face.id)
     if held is None:
         raise Conflict("Only box and score were kept of this face; it has no embedding to search with.")
-    return base64.b64encode(floats(held).tobytes()).decode()
-
-
-def floats(half: bytes) -> "array.array[float]":
-    """float16 bytes as an array of float32, of norm 1 again."""
-    numbers = struct.unpack(f"<{len(half) // 2}e", half)
-    norm = math.sqrt(sum(n * n for n in numbers)) or 1.0
-    return array.array("f", (n / norm for n in numbers))
+    return vectors.encoded(held)
 
 
 def timings(answer: Answer) -> dict[str, float]:

@@ -22,12 +22,14 @@ from services.catalog import (
 from services.catalog import checks as integrity
 from services.catalog.generations import PREPARED
 from services.catalog.schema import Collection, Generation, Model, Removal
-from services.errors import ColegaError
+from services.errors import CatalogUnavailable, ColegaError
+from services.gateway import sealing
 from services.gateway.answers import time_of
 from services.gateway.calibrations import told as calibration_told
 from services.gateway.checks import last_out
 from services.gateway.doors import Gateway, Resource, gateway, key
-from services.gateway.health import OK, checks
+from services.gateway.health import checks
+from services.gateway.probes import AWAY
 from services.gateway.rebuild_answers import under_way_out
 from services.version import __version__
 
@@ -42,17 +44,32 @@ def show() -> ResponseReturnValue:
 
 def told_of(mine: Gateway) -> dict[str, Any]:
     """All of it, as far as each part answers; of collections those that the key may look at."""
-    told: dict[str, Any] = {"version": __version__, "checks": checks(mine), "disk": _disk(mine)}
+    told: dict[str, Any] = {"version": __version__, "checks": checks(), "disk": _disk(mine)}
+    told["audit"] = {"on": mine.auditor.is_on, "well": mine.auditor.is_well, "waiting": mine.auditor.waiting}
     try:
-        is_away = told["checks"]["broker"] != OK  # Asking again would take as long again.
+        is_away = told["checks"]["broker"] == AWAY  # Asking again would take as long again.
         told["queues"] = {"error": "The broker does not answer."} if is_away else mine.queue.depths()
     except ColegaError as error:
         told["queues"] = {"error": str(error)}
     try:
+        if told["checks"]["catalog"] == AWAY:
+            raise CatalogUnavailable("The catalog does not answer.")
         told |= _catalog(mine)
+        told["sealing"] = sealing.told_of(mine)
     except ColegaError as error:
         told["catalog"] = {"error": str(error)}
-    return told
+    return told if key().collections is None else _without_others(told)
+
+
+def _without_others(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told to a key that is limited to collections: nothing by which others' work could be seen."""
+    hidden: dict[str, Any] = {"host": None, "pid": None, "trouble": []}
+    return {
+        **told,
+        **{name: {} for name in ("queues", "rejected", "webhooks") if name in told},
+        **({"processes": [process | hidden for process in told["processes"]]} if "processes" in told else {}),
+        "removals_waiting": 0,
+    }
 
 
 def _catalog(mine: Gateway) -> dict[str, Any]:
@@ -76,6 +93,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
                 **collections.counts(session, c.id),
                 "calibration": calibration_told(session, c, calibrated[c.id]) if c.id in calibrated else None,
                 "check": last_out(checked.get(c.id)),
+                "retention": {"held": (c.retained or {}).get("held", 0), "why": (c.retained or {}).get("why")},
                 "replicas": [
                     _replica(p.id, r, c, names, generations.get(r.get("generation")))
                     for p in found

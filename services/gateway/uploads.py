@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import itertools
 import os
 import shutil
 import tempfile
@@ -17,13 +18,16 @@ from flask import Request, g, request
 from werkzeug.datastructures import FileStorage
 
 from services import formats
-from services.errors import DiskFull, InvalidRequest, PhotoRefused, Rejection
-from services.gateway.doors import IN_MEMORY, PHOTOS_AT_ONCE, gateway
+from services.errors import DiskFull, InvalidRequest, PhotoRefused
+from services.gateway import texts
+from services.gateway.doors import IN_MEMORY, PHOTOS_AT_ONCE, PHOTOS_IN_JSON, gateway
 from services.intake import Upload
+from services.rejections import Rejection
 
 _ARCHIVES = {"imports.create"}
 _MODELS = {"models.add"}
 _FORM_FIELDS_BYTES = 1_000_000
+_FORM_FIELDS = 64
 
 
 class Spooled(io.RawIOBase):
@@ -87,6 +91,16 @@ class UploadRequest(Request):
 
     max_form_memory_size = _FORM_FIELDS_BYTES
 
+    def _load_form_data(self) -> None:
+        """As werkzeug's; then names and fields are seen to be text that can be kept."""
+        is_new = "form" not in self.__dict__
+        super()._load_form_data()
+        if is_new:
+            for name, value in self.form.items(multi=True):
+                texts.require_text(f"{name}{value}", "form")
+            for file in itertools.chain.from_iterable(self.files.listvalues()):
+                texts.require_text(file.filename or "", "filename")
+
     def _get_file_stream(
         self,
         total_content_length: int | None,  # noqa: ARG002 - werkzeug's
@@ -124,6 +138,10 @@ def make_spool(data: Path) -> Path:
 def bound() -> None:
     """Say how large the request may be, before any of it is read."""
     limits = gateway().limits
+    request.max_form_parts = limits.max_photos_per_request + _FORM_FIELDS
+    if request.mimetype != "multipart/form-data" and request.endpoint not in PHOTOS_IN_JSON:
+        request.max_content_length = gateway().door.max_json_kb * 1024
+        return
     if request.endpoint in IN_MEMORY:
         most_mb = limits.max_upload_mb * PHOTOS_AT_ONCE.get(request.endpoint or "", 1)
     elif request.endpoint in _ARCHIVES:

@@ -14,11 +14,12 @@ from services import heads, thresholds
 from services.broker.requests import Answer, Search
 from services.calibrated import Known
 from services.catalog import models, people, photos
-from services.errors import InvalidRequest, NotFound, PhotoRefused, Rejection
-from services.gateway import answers, auth, problems, uploads
+from services.errors import InvalidRequest, NotFound, PhotoRefused
+from services.gateway import answers, auditing, auth, problems, uploads
 from services.gateway.auth import require_scope
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway
 from services.gateway.search import Gallery, SearchQuery, gallery_of, look, timings, vector_of
+from services.rejections import Rejection
 
 resource = Resource("verify", "Are these the same person? Where are the faces?")
 
@@ -113,6 +114,7 @@ def compare(query: VerifyQuery) -> ResponseReturnValue:
     similarity = compared.similarity
     table, calibrated = gallery.model.details.get("thresholds", {}), gallery.calibrated
     decision = thresholds.of_comparison(calibrated, table, known, threshold=query.threshold, fmr=query.fmr)
+    auditing.note(same=similarity >= decision.threshold, threshold=round(decision.threshold, 6))
     return {
         "similarity": round(similarity, 6),
         "same": similarity >= decision.threshold,
@@ -132,13 +134,16 @@ def detect(query: SearchQuery) -> ResponseReturnValue:
         if query.preview is not None:
             auth.require_scope("manage")  # As for the original itself; others have its thumbnail.
         try:
-            data = _kept(gallery, KeptPhoto.model_validate(request.get_json()).photo_id)
+            photo_id = KeptPhoto.model_validate(request.get_json()).photo_id
+            data = _kept(gallery, photo_id)
+            auditing.note(action="photo.detect" if query.preview is None else "photo.preview", object_=photo_id)
         except ValidationError as error:
             return problems.invalid(error)
     else:
         data = uploads.query_photo()
     answer = look(gallery, [data], model=None, mode=query.mode, preview_px=query.preview)
     photo = answer["photos"][0]
+    auditing.note(faces=len(photo["faces"]))
     found = [
         {
             "box": answers.box_out(face["box"]),
@@ -170,6 +175,7 @@ def _with_person(gallery: Gallery, photo: bytes, person_id: str, held: Mapping[s
     """The person's score against the largest central face of *photo*, by the one definition of a score."""
     with gateway().catalog.reading() as session:
         person = people.by_public_id(session, collection_of(session, gallery.collection.name).id, person_id)
+        auditing.note(object_=person.public_id)
         enrolled = bool(people.faces_of(session, person))
     if not enrolled:
         raise NotFound("enrolled face of person", person_id)

@@ -13,6 +13,8 @@ from typing import Self
 from services.errors import CannotStart
 
 FILE_NAME = "instance.json"
+WRAPPING_KEY = Path("keys") / "wrapping"
+"""Where a data folder has the key that everything in the photo store is sealed under, in a backup of its own."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ from services.errors import CannotStart
 
 FILE_NAME = "lock"
 LEFTOVERS_WITHIN_S = 20.0
+_UNSETTLED = "an unclean stop\n"
+"""In place of who holds it: nobody does, and the photos taken last were not read back yet."""
 _POLL_S = 0.1
 
 
@@ -35,6 +37,8 @@ class Lock:
         self.path = path
         self.died_at = died_at
         """When the supervisor before this one was last seen alive, if it did not end in order; else None."""
+        self._owed = died_at is not None
+        self._keep_time()
 
     @classmethod
     def take(cls, data: Path, leftovers_within_s: float = LEFTOVERS_WITHIN_S) -> "Lock":
@@ -56,12 +60,23 @@ class Lock:
 
     def beat(self) -> None:
         """Note that the supervisor is alive, for the start after a power cut."""
-        os.utime(self.descriptor)
+        if not self._owed:
+            os.utime(self.descriptor)
+
+    def settled(self) -> None:
+        """What an unclean stop asks for was done; until then the next start is told of it as this one was."""
+        self._owed = False
+        self.beat()
 
     def release(self) -> None:
-        """Say that everything ended in order, and let go."""
-        _write(self.descriptor, "")
+        """Say that everything ended in order, unless something is still owed to a stop that was not, and let go."""
+        _write(self.descriptor, _UNSETTLED if self._owed else "")
+        self._keep_time()
         os.close(self.descriptor)
+
+    def _keep_time(self) -> None:
+        if self._owed and self.died_at is not None:
+            os.utime(self.descriptor, (self.died_at, self.died_at))
 
 
 def holders(path: Path) -> Iterator[Process]:

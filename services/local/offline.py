@@ -2,10 +2,11 @@
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator, Sequence
 
+from services.catalog import audit, keys
 from services.catalog import collections as collection_rows
-from services.catalog import keys
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate as migrate_catalog
 from services.local import lock, ports, seaweedfs, valkey
@@ -33,7 +34,9 @@ def create_key(environment: Environment, name: str, scopes: Sequence[str]) -> st
     catalog = _catalog(environment)
     try:
         with catalog.transaction() as session:
-            return keys.issue(session, name, scopes)[1]
+            made, secret = keys.issue(session, name, scopes)
+            audit.alone(session, audit.Entry(round(time.time(), 3), None, "key.create", object=made.public_id))
+            return secret
     finally:
         catalog.close()
 
@@ -49,26 +52,31 @@ def collections(environment: Environment) -> list[str]:
 
 
 @contextlib.contextmanager
-def photo_store(environment: Environment) -> Iterator[None]:
+def photo_store(environment: Environment, *, make: bool = False) -> Iterator[None]:
     """See that there is a photo store inside of the block: that of the data folder is started where no service runs it.
 
-    Nothing is started where the settings name one. Call it from the main thread.
+    Nothing is started where the settings name one. With *make* the data folder may be one that is not there yet. Call it from
+    the main thread.
 
     Raises:
         CannotStart: It does not get ready.
     """
     data = environment.load(Home).data.absolute()
-    is_ours = (data / FILE_NAME).is_file() and not Given.by(environment).photos
+    is_ours = (make or (data / FILE_NAME).is_file()) and not Given.by(environment).photos
     if not is_ours or any(lock.holders(data / lock.FILE_NAME)):
         yield
         return
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     instance = Instance.read(data)
     with contextlib.ExitStack() as stack, Supervisor(data, _unsaid) as supervisor:
         instance.ports = ports.choose([valkey.PORT, *seaweedfs.PORTS], instance.ports)
+        seaweedfs.keys(instance)
         instance.write(data)
         stack.callback(seaweedfs.remove_sockets, instance.ports)
         seaweedfs.remove_sockets(instance.ports)
         supervisor.wait_ready(supervisor.start(seaweedfs.program(data / "store", instance)))
+        if make:
+            seaweedfs.secure(data / "store", instance)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C is for whoever works in the block.
         yield
 

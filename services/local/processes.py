@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -205,9 +206,30 @@ def _give_way(nice: int) -> None:
 def _log_file(path: Path) -> IO[bytes]:
     """Open for appending; a log that has grown large is put aside first, the oldest of them dropped."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.exists() and path.stat().st_size > _LOG_BYTES:
-        older = [path, *(path.with_name(f"{path.name}.{n}") for n in range(1, _LOGS_KEPT + 1))]
-        for newer, old in reversed(list(itertools.pairwise(older))):
+    if is_large(path):
+        older = _older(path)
+        for newer, old in reversed(list(itertools.pairwise([path, *older]))):
             if newer.exists():
                 newer.replace(old)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+
+
+def is_large(log: Path) -> bool:
+    """Whether a log is to be put aside."""
+    return log.exists() and log.stat().st_size > _LOG_BYTES
+
+
+def put_aside(log: Path) -> None:
+    """Put a log aside that is being written: copied and emptied, for who writes appends. A line that comes in between is lost."""
+    older = _older(log)
+    for newer, old in reversed(list(itertools.pairwise(older))):
+        if newer.exists():
+            newer.replace(old)
+    shutil.copyfile(log, older[0])
+    older[0].chmod(0o600)
+    os.truncate(log, 0)
+
+
+def _older(log: Path) -> list[Path]:
+    """Where logs are put aside, the youngest first."""
+    return [log.with_name(f"{log.name}.{number}") for number in range(1, _LOGS_KEPT + 1)]

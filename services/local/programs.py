@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from services import installation, trust
 from services.local import seaweedfs, valkey
 from services.local.door import Door
-from services.local.instance import Instance
+from services.local.instance import WRAPPING_KEY, Instance
 from services.local.processes import Program
 from services.settings import BrokerSettings, CatalogSettings, Computing, Environment, PhotoStoreSettings
 
@@ -31,6 +31,8 @@ class Given:
     catalog: bool
     photos: bool
     broker: bool
+    wrapping: bool = False
+    """The keys that objects are sealed under."""
 
     @classmethod
     def by(cls, environment: Environment) -> "Given":
@@ -39,6 +41,7 @@ class Given:
             catalog="catalog_url" in environment.load(CatalogSettings).model_fields_set,
             photos="photos_endpoint" in environment.load(PhotoStoreSettings).model_fields_set,
             broker="broker_url" in environment.load(BrokerSettings).model_fields_set,
+            wrapping=environment.names("wrapping_keys"),
         )
 
 
@@ -56,9 +59,12 @@ def environment(data: Path, instance: Instance, given: Given) -> dict[str, str]:
         ours["COLEGA_PHOTOS_ENDPOINT"] = seaweedfs.endpoint(instance.ports)
         ours["COLEGA_PHOTOS_BUCKET"] = seaweedfs.BUCKET
         ours["COLEGA_PHOTOS_FOLDER"] = str(data / "store")
+        ours["COLEGA_PHOTOS_VACUUM_URL"] = seaweedfs.master(instance.ports)
         ours["COLEGA_PHOTOS_ACCESS_KEY"], ours["COLEGA_PHOTOS_SECRET_KEY"] = access_key, secret_key
     if not given.broker:
         ours["COLEGA_BROKER_URL"] = valkey.url(instance.ports[valkey.PORT], instance.secret("broker_password"))
+    if not given.wrapping and (data / WRAPPING_KEY).exists():
+        ours["COLEGA_WRAPPING_KEYS_FILE"] = str(data / WRAPPING_KEY)
     chosen = Environment.of_process(ours)
     if _on_gpu(chosen.load(Computing)) and not chosen.names("chunk"):
         ours["COLEGA_CHUNK"] = str(_CHUNK_ON_GPU)

@@ -1,6 +1,6 @@
 """After an unclean stop: the photos taken last are read back from the store before the service says that it is ready.
 
-``python -m services.local.read_back SECONDS`` says on standard output, a line each, which are not there as they came.
+``python -m services.local.read_back SECONDS`` writes a line for each that is not there as it came.
 """
 
 import sys
@@ -10,9 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from services.catalog import photos
 from services.catalog.engine import Catalog
 from services.errors import ColegaError
-from services.photos.store import PhotoStore
-from services.settings import CatalogSettings, Environment, PhotoStoreSettings
+from services.logs import configure, last_words, logger
+from services.settings import CatalogSettings, Environment, Home
+from services.vault import Vault
 
+LOST = "photo.lost"
+"""By which the lines are known."""
 _AT_ONCE = 8
 
 
@@ -27,16 +30,18 @@ def lost(recent: Iterable[tuple[str, str]], holds: Callable[[str, str], bool]) -
 def main() -> None:
     """The command."""
     environment = Environment.of_process()
-    settings = environment.load(CatalogSettings)
+    settings, home = environment.load(CatalogSettings), environment.load(Home)
+    configure(home)
     try:
         catalog = Catalog(settings.catalog_url.get_secret_value(), busy_s=settings.catalog_busy_s)
         with catalog.reading() as session:
             recent = photos.recent(session, float(sys.argv[1]))
-        store = PhotoStore.of(environment.load(PhotoStoreSettings))
+        store = Vault.of(environment, catalog)
         gone = lost(recent, store.holds)
     except ColegaError as error:
-        sys.exit(str(error))
-    sys.stdout.writelines(f"{key}\n" for key in gone)
+        sys.exit(last_words(home, error))
+    for key in gone:
+        logger().error(LOST, object=key)
 
 
 if __name__ == "__main__":

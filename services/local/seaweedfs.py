@@ -56,6 +56,11 @@ def endpoint(ports: Mapping[str, int]) -> str:
     return f"http://127.0.0.1:{ports[S3]}"
 
 
+def master(ports: Mapping[str, int]) -> str:
+    """Who is asked to free what was deleted."""
+    return f"http://127.0.0.1:{ports[MASTER]}"
+
+
 def keys(instance: Instance) -> tuple[str, str]:
     """Access key and secret key, made at the first call and kept in *instance*."""
     return instance.secret("photos_access_key"), instance.secret("photos_secret_key")

@@ -1,5 +1,6 @@
 """Children in order: started, started again when they end, and ended together with the supervisor."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from services.local.processes import Child, Program
 
 _BEAT_S = 2.0
 _TICK_S = 0.1
+_LOGS_EVERY_S = 60.0
 _STEADY_S = 60.0  # A child that ran this long starts again at once when it ends.
 _LONGEST_PAUSE_S = 30.0
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -40,6 +42,7 @@ class Supervisor:
         self._pauses: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._beaten_at = 0.0
+        self._logs_seen_at = time.monotonic()
         self._stop_asked = False
         self._handlers = {number: signal.getsignal(number) for number in _STOPPING}
         self._sentinel = subprocess.Popen(
@@ -132,7 +135,17 @@ class Supervisor:
             for group in self._groups:
                 for child in group:
                     self._see_to(child)
+            self._put_logs_aside()
             time.sleep(_TICK_S)
+
+    def _put_logs_aside(self) -> None:
+        """See, once a minute, that no log fills the disk."""
+        if time.monotonic() - self._logs_seen_at < _LOGS_EVERY_S:
+            return
+        self._logs_seen_at = time.monotonic()
+        for child in itertools.chain.from_iterable(self._groups):
+            if processes.is_large(child.log):
+                processes.put_aside(child.log)
 
     def _see_to(self, child: Child) -> None:
         name = child.program.name

@@ -8,16 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from services import installation, trust
+from services import installation, tracing, trust
 from services.errors import CannotStart
 from services.local import ports, programs, seaweedfs, valkey
 from services.local.door import Door, Wanted
-from services.local.instance import Instance
+from services.local.instance import WRAPPING_KEY, Instance
 from services.local.programs import Given
+from services.local.read_back import LOST
 from services.local.supervisor import Stopped, Supervisor
-from services.settings import Environment, Telling
+from services.settings import Environment, Telling, Tracing
 
 _ALL_READY_WITHIN_S = 120.0
+_ASIDE = {"disk", "clock"}
+"""What health warns of without which everything works."""
 _IMPORT_ENDS_WITHIN_S = 5.0
 _READ_BACK_S = 600.0  # Of photos taken before an unclean stop.
 
@@ -47,10 +50,12 @@ def run(data: Path, wanted: Wanted, photos: Path | None, workers: int | None) ->
             ready; everything that was started has been ended.
         InvalidSettings: A ``COLEGA_`` setting cannot be used.
     """
+    os.umask(0o077)  # For every process that is started here: what they write is nobody else's.
     data = data.absolute()
     environment = Environment.of_process()
     given = Given.by(environment)
     installation.check()
+    tracing.require(environment.load(Tracing))
     wanted.check()
     trust.trusting(environment.load(Telling).ca_file)
     _make(data)
@@ -92,6 +97,12 @@ class _Service:
 
     def start(self, workers: int) -> None:
         """Start all parts, side by side where one does not need the other; return when all of them work."""
+        if not self.given.wrapping and not (self.data / WRAPPING_KEY).exists():
+            self._step("wrapping-key", "services.local.wrapping_key")
+            self.say(
+                f"{self.data / WRAPPING_KEY} is new: whoever loses it loses all photos. Keep a copy, but not where the photos' "
+                "backup is."
+            )
         supervisor, environment = self.supervisor, self.environment
         seaweedfs.remove_sockets(self.instance.ports)
         servers = []
@@ -112,6 +123,7 @@ class _Service:
             seaweedfs.secure(self.data / "store", self.instance)
         if supervisor.lock.died_at is not None:
             self._read_back(time.time() - supervisor.lock.died_at)
+            supervisor.lock.settled()
         self._step("prepare", "workers.tasks.prepare")
         supervisor.start(programs.searcher(environment), *programs.workers(environment, self.data, workers))
         supervisor.wait_ready(gateway)
@@ -150,7 +162,7 @@ class _Service:
         self._step("read-back", "services.local.read_back", f"{down_s + _READ_BACK_S:.0f}")
         with log.open(encoding="utf-8", errors="replace") as file:
             file.seek(before)
-            gone = file.read().splitlines()
+            gone = [line for line in file.read().splitlines() if LOST in line]
         if gone:
             self.say(f"{len(gone)} photos taken shortly before the last stop are lost; import them again. See {log}")
 
@@ -160,7 +172,8 @@ class _Service:
 
         def all_well() -> bool:
             found = programs.health(self.door) or {}
-            if found.get("status") == "ok":
+            states = found.get("checks")
+            if isinstance(states, dict) and {s for part, s in states.items() if part not in _ASIDE} <= {"ok", "slow"}:
                 return True
             if time.monotonic() > give_up_at:
                 raise CannotStart(f"Not all parts get ready: {found.get('checks', 'the gateway does not answer')}.")

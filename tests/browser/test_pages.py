@@ -23,10 +23,13 @@ HEADINGS = {
     "/live": ("Live", "En directo"),
     "/enrol": ("Enrol", "Dar de alta"),
     "/people": ("People", "Personas"),
+    "/people/basis": ("Basis and notice", "Base jurídica y aviso"),
     "/import": ("Import", "Importar"),
     "/review": ("Review", "Revisar"),
     "/models": ("Models", "Modelos"),
     "/status": ("Status", "Estado"),
+    "/audit": ("Audit", "Auditoría"),
+    "/erasures": ("Receipts of erasures", "Recibos de borrado"),
 }
 PAGES = tuple(HEADINGS)
 

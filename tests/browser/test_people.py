@@ -283,8 +283,12 @@ def test_who_was_erased_meanwhile_is_said_to_be(console: Console, named: str) ->
     page.keyboard.type("Joseph")
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("heading", level=1)).to_have_text("Nobody is here")
-    expect(page.get_by_text("Look for them under People")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("This person was erased")
+    expect(page.get_by_text("Nobody finds it any more.")).to_be_visible()
+    assert console.violations(page) == []
+    page.get_by_role("link", name="Receipts of erasures").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Receipts of erasures")
+    expect(page.locator("main")).not_to_contain_text("Joe Biden")
     console.complaints.clear()  # The browser tells of the 404s.
 
 

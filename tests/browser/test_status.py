@@ -30,7 +30,7 @@ def own(chromium: Browser, tmp_path: Path) -> Iterator[Console]:
 def test_every_part_works_and_jobs_are_listed(console: Console, enrolled: str) -> None:
     page = console.page("/status", collection=enrolled)
 
-    expect(page.locator(".parts .badge.good")).to_have_count(6)
+    expect(page.locator(".parts .badge.good")).to_have_count(9)
     expect(page.locator("#status tr").filter(has_text=enrolled)).to_contain_text("casia-webface")
     expect(page.get_by_role("link", name="Import").last).to_be_visible()
 

@@ -15,8 +15,10 @@ from services.catalog import claims, collections, jobs, models, people
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
 from services.catalog.schema import Embedding, Face, Item, LogEntry, Person, Photo
-from services.intake import Label, Upload
+from services.intake import Upload
+from services.labels import Label
 from services.photos.store import PhotoStore
+from tests import vaults
 from tests.stack import Stack
 from workers.models import casia_webface
 
@@ -58,7 +60,7 @@ class Ingest:
 
     def __init__(self, catalog: Catalog, store: PhotoStore, stack: Stack, broker_url: str, data: Path) -> None:
         self.catalog = catalog
-        self._store = store
+        self._store = vaults.sealed(store, catalog)
         self._environment = {
             "PATH": os.environ["PATH"],
             "OMP_NUM_THREADS": "1",

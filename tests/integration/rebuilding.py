@@ -11,15 +11,16 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from services import formats, intake
-from services.broker.requests import Waking
 from services.broker.send import Queue
+from services.broker.waking import Waking
 from services.catalog import chunks, computations, faces, findings, jobs, models, people, rebuilds
 from services.catalog.engine import Catalog
 from services.catalog.rebuild_schema import Chunk, Finding, Rebuild
 from services.catalog.schema import Collection, Embedding, Face, Generation, Item, Job, LogEntry, Model, Person, Photo
-from services.intake import Label, Upload
+from services.intake import Upload
+from services.labels import Label
 from services.photos.store import PhotoStore
-from tests import nets
+from tests import nets, vaults
 from tests.integration.catalog import rows
 from workers import ingestion, rebuilding
 from workers.faces import chips
@@ -72,7 +73,9 @@ class Gallery:
         with catalog.transaction() as session:
             for name in ("new", "old"):
                 models.activate(session, models.register_embedder(session, Bundle.open(folder / name).description))
-        return cls(Tools(catalog, store, registry, Waking(broker_url)), Queue(broker_url, chunk=chunk))
+        return cls(
+            Tools(catalog, vaults.sealed(store, catalog), registry, Waking(broker_url)), Queue(broker_url, chunk=chunk)
+        )
 
     def take(self, photos: Sequence[Path], *, faces: str = "largest", labelled: bool = True) -> list[int]:
         """Take photos in, each as its folder's person; the items."""

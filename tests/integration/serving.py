@@ -19,9 +19,10 @@ from sqlalchemy.orm import Session
 
 from services.broker import names
 from services.broker.app import celery_app
-from services.broker.requests import Answering, Ask, Asking, Waking
+from services.broker.requests import Answering, Ask, Asking
 from services.broker.send import Queue
 from services.broker.shadows import Shadows
+from services.broker.waking import Waking
 from services.catalog import calibrations, generations, keys, models, people
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Embedding, Face, Generation, Model
@@ -29,7 +30,7 @@ from services.gateway.app import create_app
 from services.gateway.doors import Gateway
 from services.photos.store import PhotoStore
 from services.settings import GatewaySettings, Limits
-from tests import nets
+from tests import nets, vaults
 from tests.integration.catalog import rows
 from workers import looking
 from workers.faces.detect import Mode
@@ -260,7 +261,7 @@ class Serving:
         spool.mkdir()
         return Gateway(
             catalog=self.catalog,
-            store=self.store,
+            store=vaults.sealed(self.store, self.catalog),
             probe=self.store,
             queue=Queue(self.broker_url, celery),
             asking=Asking(self.broker_url, celery),

@@ -9,7 +9,7 @@ from services.catalog.engine import Catalog
 from services.catalog.rebuild_schema import Finding, Rebuild
 from services.catalog.schema import Computation, Embedding, Face, Generation, Job, Model, Person, Photo, new_id
 from services.photos import keys
-from services.photos.store import PhotoStore
+from services.vault import Vault
 from workers.faces import chips
 from workers.faces.values import Vectors
 
@@ -46,7 +46,7 @@ def model(catalog: Catalog, name: str, dimension: int, thresholds: dict[str, obj
 
 def pair(
     catalog: Catalog,
-    store: PhotoStore | None,
+    store: Vault | None,
     before: Vectors,
     after: Vectors,
     people: np.ndarray,
@@ -93,7 +93,8 @@ def pair(
                 vector = said[row].astype("<f2").tobytes()
                 session.add(Embedding(face_id=face.id, model_id=of, vector=vector, variant="fp32"))
             if store is not None and rows[0].chip_key is not None:
-                store.put(rows[0].chip_key, grey if jpegs is None else jpegs[row], content_type="image/jpeg")
+                jpeg = grey if jpegs is None else jpegs[row]
+                store.put(rows[0].chip_key, jpeg, content_type="image/jpeg", of=photo)
         rebuild = _rebuild(gallery.id, new, first, second)
         session.add(rebuild)
         session.flush()

@@ -13,15 +13,18 @@ from PIL import Image
 from sqlalchemy import delete, func, select, update
 
 from services import formats, intake
-from services.broker.requests import Waking
 from services.broker.send import Queue
+from services.broker.waking import Waking
 from services.catalog import checks, collections, computations, generations, jobs, photos, removals
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Computation, Embedding, Face, Generation, Job, LogEntry, Model, Photo
 from services.errors import CannotStart
-from services.intake import Label, Upload
+from services.intake import Upload
+from services.labels import Label
 from services.photos import keys
 from services.photos.store import PhotoStore
+from services.vault import Vault
+from tests import vaults
 from tests.conftest import missing
 from tests.stack import Stack
 from workers import checking, ingestion, upkeep
@@ -43,10 +46,10 @@ class Kept:
     """A collection of real photos, taken in by the real path, and checks of it."""
 
     def __init__(self, catalog: Catalog, store: PhotoStore, models: "Models", folder: Path, waking: Waking) -> None:
-        self.catalog, self.store, self.folder = catalog, store, folder
+        self.catalog, self.store, self.folder = catalog, vaults.sealed(store, catalog), folder
         prepare(catalog, store, models.folder)
         self.registry = models.registry(catalog, store)
-        self._tools = Tools(catalog, store, self.registry, waking)
+        self._tools = Tools(catalog, self.store, self.registry, waking)
 
     def take(self, paths: list[Path]) -> None:
         with self.catalog.transaction() as session:
@@ -65,7 +68,7 @@ class Kept:
         self,
         told: Callable[[Mapping[str, Any]], None] = lambda _: None,
         *,
-        store: PhotoStore | None = None,
+        store: Vault | None = None,
         **wanted: Any,
     ) -> dict[str, Any]:
         with self.catalog.reading() as session:
@@ -178,40 +181,40 @@ def test_a_collection_that_is_whole_is_said_to_be(kept: Kept) -> None:
     assert kept.check(checksums=2, embeddings=1)["looked_at"]["checksums"] == 2
 
 
-def _lose(store: PhotoStore, key: str, other: bytes) -> None:  # noqa: ARG001
+def _lose(store: Vault, key: str, other: bytes) -> None:  # noqa: ARG001
     store.delete(key)
 
 
-def _empty(store: PhotoStore, key: str, other: bytes) -> None:  # noqa: ARG001
+def _empty(store: Vault, key: str, other: bytes) -> None:  # noqa: ARG001
     store.put(key, b"")
 
 
-def _cut_short(store: PhotoStore, key: str, other: bytes) -> None:  # noqa: ARG001
+def _cut_short(store: Vault, key: str, other: bytes) -> None:  # noqa: ARG001
     store.put(key, store.get(key)[:-2000])
 
 
-def _flip(store: PhotoStore, key: str, other: bytes) -> None:  # noqa: ARG001
+def _flip(store: Vault, key: str, other: bytes) -> None:  # noqa: ARG001
     data = bytearray(store.get(key))
     for at in range(len(data) // 2, len(data) // 2 + 8):
         data[at] ^= 0x15
     store.put(key, bytes(data))
 
 
-def _exchange(store: PhotoStore, key: str, other: bytes) -> None:
+def _exchange(store: Vault, key: str, other: bytes) -> None:
     store.put(key, other)
 
 
-def _make_grey(store: PhotoStore, key: str, other: bytes) -> None:  # noqa: ARG001
+def _make_grey(store: Vault, key: str, other: bytes) -> None:  # noqa: ARG001
     store.put(key, jpeg_of((127, 127, 127)))
 
 
-def _make_small(store: PhotoStore, key: str, other: bytes) -> None:  # noqa: ARG001
+def _make_small(store: Vault, key: str, other: bytes) -> None:  # noqa: ARG001
     store.put(key, jpeg_of((127, 127, 127), 112))
 
 
 @pytest.mark.parametrize("damage", [_lose, _empty, _cut_short, _flip, _exchange, _make_grey, _make_small])
 def test_a_chip_is_cut_again_and_the_face_embedded_anew(
-    kept: Kept, damage: Callable[[PhotoStore, str, bytes], None]
+    kept: Kept, damage: Callable[[Vault, str, bytes], None]
 ) -> None:
     face, _, other = kept.faces()
     assert face.chip_key is not None
@@ -423,7 +426,7 @@ def test_objects_without_a_row_are_strays_when_they_are_old(kept: Kept, monkeypa
         keys.archive("job_y"),
         keys.model_file("0" * 64, "model.json"),
     ]
-    kept.store.put_many([(key, b"x") for key in (*strays, *gone)])
+    kept.store.objects.put_many([(key, b"x") for key in (*strays, *gone)])
     there = {stored.key for stored in kept.store.list()}
 
     young = kept.check(checksums=0, embeddings=0, repair=True)
@@ -454,8 +457,8 @@ def test_files_of_a_model_are_put_back_from_this_machine(kept: Kept) -> None:
     assert kept.check(checksums=1, embeddings=0)["ok"]
 
 
-class Erasing(PhotoStore):
-    """A photo store behind whose back a photo is erased just before anything is put."""
+class Erasing(Vault):
+    """A vault behind whose back a photo is erased just before anything is put."""
 
     erase: Callable[[], None]
 

@@ -7,8 +7,10 @@ from sqlalchemy.orm import Session
 from services.catalog import people
 from services.catalog.engine import Catalog
 from services.catalog.schema import Item, Person
-from services.errors import InvalidRequest, Rejection
+from services.errors import InvalidRequest
 from services.photos.store import PhotoStore
+from services.rejections import Rejection
+from tests import vaults
 from tests.integration.catalog import rows
 from workers import collected
 
@@ -27,7 +29,7 @@ def test_a_gallery_is_whom_the_collection_knows_with_what_was_missed(catalog: Ca
         blank = _without_a_face(session, "blank", ana)
     photo_store.put_many([(key, name.encode()) for name, key in chips.items() if name != "gone"])
 
-    found = collected.of_collection(catalog, photo_store, gallery)
+    found = collected.of_collection(catalog, vaults.sealed(photo_store, catalog), gallery)
 
     assert found.names == ["Ana", "Bea"]
     assert [(person, chip.jpeg) for person, chip in zip(found.people.tolist(), found.chips, strict=True)] == [
@@ -46,7 +48,7 @@ def test_a_collection_of_nobody_is_refused(catalog: Catalog, photo_store: PhotoS
         gallery = rows.gallery(session).id
 
     with pytest.raises(InvalidRequest, match="import photos with names first"):
-        collected.of_collection(catalog, photo_store, gallery)
+        collected.of_collection(catalog, vaults.sealed(photo_store, catalog), gallery)
 
 
 def _face(session: Session, name: str, person: Person) -> str:

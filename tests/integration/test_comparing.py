@@ -23,7 +23,7 @@ from services.catalog.schema import Face, Person
 from services.errors import BrokerUnavailable
 from services.photos import keys
 from services.photos.store import PhotoStore
-from tests import nets
+from tests import nets, vaults
 from tests.integration import shadows
 from tests.stack import Stack
 from tests.unit.workers.evaluation.sets import vectors_of
@@ -48,9 +48,9 @@ class Desk:
     """What compares."""
 
     def __init__(self, catalog: Catalog, store: PhotoStore, folder: Path) -> None:
-        self.catalog, self.store = catalog, store
+        self.catalog, self.store = catalog, vaults.sealed(store, catalog)
         registry = Registry(catalog, store, folder / "models", max_pixels=10**6)
-        self.parts = Parts(catalog, store, registry, "here:1", folder / "computing", 10**6)
+        self.parts = Parts(catalog, self.store, registry, "here:1", folder / "computing", 10**6)
 
     def compare(self, pair: shadows.Pair, **more: Any) -> dict[str, Any]:
         """The result of a comparison."""
@@ -320,8 +320,8 @@ import os, sys
 from pathlib import Path
 from services.catalog.comparisons import Enrolled
 from services.catalog.engine import Catalog
-from services.photos.store import PhotoStore
-from services.settings import Environment, PhotoStoreSettings
+from services.settings import Environment
+from services.vault import Vault
 from workers import computing
 from workers.models.registry import Registry
 
@@ -331,8 +331,9 @@ def heard(progress):
     if progress["stage"] == stage:
         os.kill(os.getpid(), 9)
 
-catalog, store = Catalog(url), PhotoStore.of(Environment.of_process().load(PhotoStoreSettings))
-models = Registry(catalog, store, Path(folder) / "models", max_pixels=10**6)
+catalog = Catalog(url)
+store = Vault.of(Environment.of_process(), catalog)
+models = Registry(catalog, store.objects, Path(folder) / "models", max_pixels=10**6)
 name, place = f"{host}:{os.getpid()}", Path(folder) / "computing"
 computing.run(int(job), computing.Parts(catalog, store, models, name, place, 10**6, heard=heard))
 """

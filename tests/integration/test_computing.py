@@ -17,6 +17,7 @@ from services.catalog.schema import Job
 from services.errors import InvalidRequest
 from services.photos import keys
 from services.photos.store import PhotoStore
+from tests import vaults
 from workers import computing, upkeep
 from workers.computing import Parts, Verb
 from workers.models.registry import Registry
@@ -33,7 +34,7 @@ class Bureau:
     def __init__(self, catalog: Catalog, store: PhotoStore, folder: Path) -> None:
         self.catalog = catalog
         registry = Registry(catalog, store, folder / "models", max_pixels=10**6)
-        self.parts = Parts(catalog, store, registry, "here:1", folder / "computing", 10**6)
+        self.parts = Parts(catalog, vaults.sealed(store, catalog), registry, "here:1", folder / "computing", 10**6)
 
     def job(self, kind: str = "calibration", **parameters: Any) -> int:
         with self.catalog.transaction() as session:
@@ -196,7 +197,7 @@ def test_an_evaluation_leaves_figures_and_a_report(bureau: Bureau, photo_store: 
     assert computation.result is not None
     assert computation.result["evaluation"] == evaluation.public_id
     assert (of_job, evaluation.report_key) == (row.public_id, keys.report(row.public_id, "report.html"))
-    assert photo_store.get(evaluation.report_key or "") == b"<p>99 %</p>"
+    assert vaults.sealed(photo_store, bureau.catalog).get(evaluation.report_key or "") == b"<p>99 %</p>"
 
 
 def test_a_failed_computation_can_be_retried_from_what_it_left(bureau: Bureau) -> None:
@@ -224,6 +225,7 @@ from pathlib import Path
 from services.catalog.engine import Catalog
 from services.catalog.schema import Job
 from services.photos.store import PhotoStore
+from services.vault import Vault
 from workers import computing
 
 from workers.models.registry import Registry
@@ -237,7 +239,7 @@ def verb(wanted, bench):
 catalog = Catalog(url)
 store = PhotoStore(endpoint, "none", "none", "none")
 models = Registry(catalog, store, Path(folder) / "models", max_pixels=1)
-parts = computing.Parts(catalog, store, models, f"{name}:{os.getpid()}", Path(folder) / "computing", 1)
+parts = computing.Parts(catalog, Vault(store, catalog, None), models, f"{name}:{os.getpid()}", Path(folder) / "computing", 1)
 computing.run(int(job), parts, lambda kind: verb)
 """
 

@@ -119,6 +119,45 @@ def test_a_writer_that_holds_the_catalog_is_waited_for_and_then_named(service: R
     assert service.client(gallery).send("POST", "/v1/people", body={"name": "Ana"})["name"] == "Ana"
 
 
+STOPPED = {"interactive": "-Q interactive", "searcher": "workers.searcher", "maintenance": "-Q maintenance"}
+
+
+@pytest.mark.skipif(not os.environ.get("COLEGA_SOAK"), reason="takes half a minute; runs with COLEGA_SOAK set")
+@pytest.mark.parametrize("children_too", [False, True])
+def test_what_is_stopped_is_told_of_and_the_rest_works(
+    service: Running, gallery: str, examples: Path, children_too: bool
+) -> None:
+    photo = (examples / "queries" / "one.jpg").read_bytes()
+    pids = {pid for part in STOPPED.values() for pid in service.processes(part)}
+    if not children_too:  # Only who hands out the work: its children beat on, and get none.
+        pids = {pid for pid in pids if _parent(pid) not in pids}
+    for pid in pids:
+        pause(pid)
+    try:
+        service.wait_until(lambda: all(service.health()["checks"][kind] == "away" for kind in STOPPED))
+        health = service.health()
+        with service.http(params={"collection": gallery}) as http:
+            searched = http.post("/v1/search", files={"photo": photo})
+            read, told = http.get("/v1/people"), http.get("/v1/status")
+            taken = http.post("/v1/photos", data={"person": "Ana"}, files={"photo": photo})
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+    assert {health["checks"][part] for part in ("photos", "broker")} <= {"ok", "slow"}
+    service.wait_until(lambda: service.health().get("status") == "ok")
+    if health["checks"]["catalog"] == "locked":  # One was stopped while it wrote: true, and another story.
+        return
+    assert (searched.status_code, searched.json()["type"]) == (503, "/problems/no-answer-in-time")
+    assert (read.status_code, told.status_code, taken.status_code) == (200, 200, 202)
+    assert {told.json()["checks"][kind] for kind in STOPPED} == {"away"}
+    assert service.ended(taken.json()["job"], gallery)["done"] == 1
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
+
+
 HOSTILE = ("pillow_timeout-", "pillow_oom-", "pillow_crash-", "pillow_libtiff_segfault")
 
 

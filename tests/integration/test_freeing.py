@@ -7,6 +7,7 @@ from services.catalog import calibrations, faces, generations
 from services.catalog.engine import Catalog
 from services.catalog.schema import Calibration, Embedding, Face, Generation, Removal
 from services.photos.store import PhotoStore
+from tests import vaults
 from tests.integration.catalog import rows
 from tests.integration.catalog.building import build
 from workers import freeing, upkeep
@@ -82,7 +83,7 @@ def test_upkeep_frees_and_removes_the_chips(catalog: Catalog, photo_store: Photo
         chips = {key for key in session.scalars(select(Face.chip_key)) if key}
     photo_store.put_many([(key, b"x") for key in chips])
 
-    upkeep.tidy(catalog, photo_store, keep_unassigned_days=30, search_s=0)
+    upkeep.tidy(catalog, vaults.sealed(photo_store, catalog), keep_unassigned_days=30, search_s=0)
 
     with catalog.reading() as session:
         used = set(session.scalars(select(Face.chip_key)))

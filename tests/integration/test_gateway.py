@@ -100,6 +100,17 @@ def test_a_key_is_kept_as_a_hash(service: Running) -> None:
     )
 
 
+def test_a_key_is_rotated_from_the_command_line(service: Running) -> None:
+    made = service.client().keys.create("rotated", ["read"])
+
+    rotated = service.answer("keys", "rotate", made["id"], "--keep-old-for", "1")
+
+    url = service.instance()["url"]
+    shown = [{"Authorization": f"Bearer {secret}"} for secret in (made["secret"], rotated["secret"])]
+    assert [httpx.get(f"{url}/v1/people", headers=headers).status_code for headers in shown] == [200, 200]
+    assert rotated["old_until"] is not None
+
+
 def test_the_document_is_valid_and_its_pages_need_no_internet(service: Running) -> None:
     with service.http() as http:
         document = http.get("/openapi.json").json()

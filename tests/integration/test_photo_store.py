@@ -1,4 +1,8 @@
-"""The photo store against a real S3 server."""
+"""The photo store against a real S3 server. What these tests promise is all of S3 that colega relies on.
+
+That is: whole objects put (in parts where they are large), got, streamed, asked for their size, listed in order from a name on, and
+deleted one by one or many at once; a bucket made; a stranger refused; and an acknowledged object there after a kill.
+"""
 
 import io
 import os

@@ -14,6 +14,7 @@ from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Embedding, LogEntry
 from services.photos import keys
 from services.photos.store import PhotoStore
+from tests import vaults
 from tests.crash.following import home
 from tests.crash.test_index import Writing
 from tests.integration.catalog import rows
@@ -39,7 +40,7 @@ def _sequences(catalog: Catalog) -> list[int]:
 
 def _snapshot(writing: Writing, store: PhotoStore) -> int:
     """What a snapshot on the shelf was taken at."""
-    shelf = PhotoStoreShelf(store, writing.collection, writing.generation)
+    shelf = PhotoStoreShelf(vaults.sealed(store, writing.catalog), writing.collection, writing.generation)
     at = home(writing.root / "searcher", writing.root)
     at.snapshots._shelf = shelf
     replica = Follower(CatalogLog(writing.catalog), writing.collection, writing.generation, at).start()
@@ -54,7 +55,7 @@ def test_a_searcher_that_starts_finds_all_the_entries_it_needs(writing: Writing,
     _snapshot(writing, photo_store)
     writing.write(3)
 
-    pruning.prune_logs(writing.catalog, photo_store, entries_for_s=-60.0)
+    pruning.prune_logs(writing.catalog, vaults.sealed(photo_store, writing.catalog), entries_for_s=-60.0)
 
     assert _sequences(writing.catalog)[0] == first + 1
     writing.is_whole()
@@ -63,12 +64,12 @@ def test_a_searcher_that_starts_finds_all_the_entries_it_needs(writing: Writing,
 def test_entries_of_the_last_day_stay(writing: Writing, photo_store: PhotoStore) -> None:
     before = _sequences(writing.catalog)
 
-    assert pruning.prune_logs(writing.catalog, photo_store) == 0
+    assert pruning.prune_logs(writing.catalog, vaults.sealed(photo_store, writing.catalog)) == 0
     assert _sequences(writing.catalog) == before
 
 
 def test_without_snapshots_searchers_start_from_rows(writing: Writing, photo_store: PhotoStore) -> None:
-    pruning.prune_logs(writing.catalog, photo_store, entries_for_s=-60.0)
+    pruning.prune_logs(writing.catalog, vaults.sealed(photo_store, writing.catalog), entries_for_s=-60.0)
 
     assert _sequences(writing.catalog) == []
     writing.is_whole()
@@ -87,7 +88,7 @@ def test_a_snapshot_that_lacks_an_object_keeps_no_one_from_the_entries(
     writing.write(1)
     entries = _sequences(writing.catalog)
 
-    pruning.prune_logs(writing.catalog, photo_store, entries_for_s=-60.0)
+    pruning.prune_logs(writing.catalog, vaults.sealed(photo_store, writing.catalog), entries_for_s=-60.0)
 
     assert _sequences(writing.catalog)[0] < second
     assert _sequences(writing.catalog)[-1] == entries[-1]
@@ -100,7 +101,7 @@ def test_a_searcher_that_was_away_for_long_recovers_alone(writing: Writing, phot
     )
     late.start()
     writing.write(4)
-    pruning.prune_logs(writing.catalog, photo_store, entries_for_s=-60.0)
+    pruning.prune_logs(writing.catalog, vaults.sealed(photo_store, writing.catalog), entries_for_s=-60.0)
 
     replica = late.follow()
 
@@ -124,10 +125,12 @@ def test_snapshots_of_a_generation_that_was_dropped_go_with_it(
         generations.switch(session, rows.generation(session, model))
         generations.drop(session, generations.by_id(session, writing.generation))
 
-    assert pruning.drop_lost_snapshots(writing.catalog, photo_store) == 0  # A searcher may be writing one.
+    assert (
+        pruning.drop_lost_snapshots(writing.catalog, vaults.sealed(photo_store, writing.catalog)) == 0
+    )  # A searcher may be writing one.
     assert list(photo_store.list(prefix))
     monkeypatch.setattr(pruning, "_ORPHANS_S", -60.0)
-    assert pruning.drop_lost_snapshots(writing.catalog, photo_store) > 0
+    assert pruning.drop_lost_snapshots(writing.catalog, vaults.sealed(photo_store, writing.catalog)) > 0
     assert not list(photo_store.list(prefix))
 
 
@@ -138,7 +141,12 @@ def test_what_was_kept_by_the_number_of_a_model_is_no_generations(writing: Writi
         keys.snapshots(writing.collection, writing.generation)
         == f"snapshots/{writing.collection}/g{writing.generation}/"
     )
-    assert list(PhotoStoreShelf(photo_store, writing.collection, writing.generation).names()) == []
+    assert (
+        list(
+            PhotoStoreShelf(vaults.sealed(photo_store, writing.catalog), writing.collection, writing.generation).names()
+        )
+        == []
+    )
 
 
 def test_a_generation_that_is_being_built_keeps_no_entries(writing: Writing, photo_store: PhotoStore) -> None:
@@ -146,7 +154,7 @@ def test_a_generation_that_is_being_built_keeps_no_entries(writing: Writing, pho
     with writing.catalog.transaction() as session:
         generations.begin(session, writing.collection, rows.model(session).id, None, round_=0)
 
-    pruning.prune_logs(writing.catalog, photo_store, entries_for_s=-60.0)
+    pruning.prune_logs(writing.catalog, vaults.sealed(photo_store, writing.catalog), entries_for_s=-60.0)
 
     assert _sequences(writing.catalog) == []
     writing.is_whole()

@@ -10,8 +10,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from services.broker.app import celery_app
-from services.broker.requests import Asking, Waking
+from services.broker.requests import Asking
 from services.broker.send import Queue
+from services.broker.waking import Waking
 from services.catalog import collections, findings, generations, keys, models, processes, rebuilds
 from services.catalog.engine import Catalog
 from services.catalog.rebuild_schema import Chunk
@@ -21,6 +22,7 @@ from services.gateway.doors import Gateway
 from services.photos import keys as photo_keys
 from services.photos.store import PhotoStore
 from services.settings import GatewaySettings, Limits
+from tests import vaults
 from tests.integration.catalog import rows
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -84,7 +86,7 @@ def door(catalog: Catalog, photo_store: PhotoStore, valkey: str, tmp_path: Path)
         _, key = keys.issue(session, "administrator", ["admin"])
     gateway = Gateway(
         catalog=catalog,
-        store=photo_store,
+        store=vaults.sealed(photo_store, catalog),
         probe=photo_store,
         queue=Queue(valkey, app),
         asking=Asking(valkey, app),
@@ -140,7 +142,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"model": "new", "detector": "eyes", "source": "chips"}, 422, "finds other chips"),
     ({"model": "new", "source": "air"}, 422, "source"),
     ({"model": "new", "min_rank1": 1.5}, 422, "min_rank1"),
-    ({"model": "new", "max_loss": float("nan")}, 422, "max_loss"),
+    ({"model": "new", "max_loss": float("nan")}, 422, "NaN is no number"),
     ({"model": "new", "magic": 1}, 422, "magic"),
     ({"model": "new", "collection": "nobodys"}, 404, "no collection nobodys"),
 ]

@@ -8,6 +8,7 @@ from services.catalog import people, processes
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Item
 from services.photos.store import PhotoStore
+from tests import vaults
 from tests.integration.catalog import rows
 from workers import upkeep
 
@@ -43,7 +44,7 @@ def test_objects_of_the_erased_are_removed(catalog: Catalog, photo_store: PhotoS
     with catalog.transaction() as session:
         people.delete(session, ana)
 
-    upkeep.tidy(catalog, photo_store, keep_unassigned_days=30, search_s=0)
+    upkeep.tidy(catalog, vaults.sealed(photo_store, catalog), keep_unassigned_days=30, search_s=0)
 
     assert not any(photo_store.exists(key) for key in keys)
 
@@ -55,7 +56,7 @@ def test_faces_of_nobody_are_removed_when_their_time_is_over(catalog: Catalog, p
         hers = rows.face(session, rows.photo(session, "hers"), ana)
         session.execute(update(Face).where(Face.id.in_([old.id, hers.id])).values(created_at=0.0))
 
-    upkeep.tidy(catalog, photo_store, keep_unassigned_days=30, search_s=0)
+    upkeep.tidy(catalog, vaults.sealed(photo_store, catalog), keep_unassigned_days=30, search_s=0)
 
     with catalog.reading() as session:
         assert session.get(Face, old.id) is None
@@ -69,9 +70,9 @@ def test_an_object_without_a_row_is_an_orphan_when_it_is_old(
         kept = rows.photo(session, "kept").object_key
     photo_store.put_many([(kept, b"x"), ("photos/1/pho_lost", b"x")])
 
-    assert upkeep.drop_orphans(catalog, photo_store) == 0
+    assert upkeep.drop_orphans(catalog, vaults.sealed(photo_store, catalog)) == 0
     monkeypatch.setattr(upkeep, "ORPHAN_AFTER_S", -60.0)  # As if an hour had passed.
-    assert upkeep.drop_orphans(catalog, photo_store) == 1
+    assert upkeep.drop_orphans(catalog, vaults.sealed(photo_store, catalog)) == 1
 
     assert [stored.key for stored in photo_store.list("photos/")] == [kept]
 

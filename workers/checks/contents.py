@@ -12,9 +12,10 @@ from index.snapshots import KEPT
 from services.catalog import collections, inventory, models
 from services.catalog.inventory import PhotoRow
 from services.catalog.schema import Model
-from services.errors import ColegaError, MissingObject
+from services.errors import ColegaError, DamagedObject, MissingObject
 from services.photos import keys
-from services.photos.store import PhotoStore
+from services.vault import Vault
+from workers.checks import mending
 from workers.checks.ledger import MENDED, Ledger, Outcome, State
 from workers.checks.mending import Place
 from workers.models.bundle import DESCRIPTION, Bundle
@@ -23,10 +24,11 @@ from workers.models.registry import DETECTOR_FILE
 CHECKSUMS, MODELS, SNAPSHOTS = "checksums", "models", "snapshots"
 _ROWS = 4000
 _FOUND_ONLY = Outcome(State.LEFT)
+_DAMAGED = "damaged"
 
 
 def photos(place: Place, ledger: Ledger, *, sample: int | None, seed: int) -> None:
-    """Read raw photos and hold them against their SHA-256: *sample* of them, drawn by *seed*; None: all.
+    """Read raw photos and hold them against their SHA-256: *sample* of them, drawn by *seed*; None: all. Their thumbnails must open.
 
     Raises:
         Cancelled: Nobody wants the rest.
@@ -41,6 +43,9 @@ def photos(place: Place, ledger: Ledger, *, sample: int | None, seed: int) -> No
         if found != photo.sha256 and _is_there(place, photo):
             kind = "photo_missing" if found is None else "photo_altered"
             ledger.note(kind, _FOUND_ONLY, photo=photo.public_id, object=photo.object_key)
+        if photo.thumbnail_key is not None and _sha256(place.store, photo.thumbnail_key) == _DAMAGED:
+            outcome = mending.thumbnail(place, photo) if place.repair else _FOUND_ONLY
+            ledger.note("thumbnail_damaged", outcome, photo=photo.public_id, object=photo.thumbnail_key)
 
 
 def bundles(place: Place, ledger: Ledger, *, nobodys: bool, contents: bool) -> None:
@@ -127,7 +132,7 @@ def _key(model: Model, name: str) -> str:
     return keys.model_file(model.digest, name.replace("/", "~"))
 
 
-def _holds(store: PhotoStore, key: str, sha256: str | None) -> bool:
+def _holds(store: Vault, key: str, sha256: str | None) -> bool:
     """Whether an object is there and whole; a description must be one."""
     if sha256 is not None:
         return store.holds(key, sha256)
@@ -160,11 +165,10 @@ def _is_whole(path: Path, model: Model, sha256: str | None) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
-def _incomplete(
-    store: PhotoStore, prefix: str, epoch: str, ledger: Ledger, *, contents: bool
-) -> Iterator[tuple[str, str]]:
+def _incomplete(store: Vault, prefix: str, epoch: str, ledger: Ledger, *, contents: bool) -> Iterator[tuple[str, str]]:
     """Names of snapshots that are not whole and have not been removed meanwhile, and why."""
-    there = {stored.key.removeprefix(prefix): stored.size_bytes for stored in store.list(prefix)}
+    listed = store.plain(store.list(prefix))
+    there = {stored.key.removeprefix(prefix): stored.size_bytes for stored in listed}
     complete = {name.removesuffix(f"/{MANIFEST}") for name in there if name.endswith(f"/{MANIFEST}")}
     for name in newest(complete, epoch, KEPT):
         ledger.looked_at[SNAPSHOTS] += 1
@@ -173,7 +177,7 @@ def _incomplete(
             yield name, why
 
 
-def _trouble(store: PhotoStore, prefix: str, name: str, there: Mapping[str, int], *, contents: bool) -> str | None:
+def _trouble(store: Vault, prefix: str, name: str, there: Mapping[str, int], *, contents: bool) -> str | None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / MANIFEST
         try:
@@ -181,7 +185,7 @@ def _trouble(store: PhotoStore, prefix: str, name: str, there: Mapping[str, int]
             manifest = Manifest.read(file)
         except MissingObject:
             return None
-        except DamagedSnapshot as error:
+        except (DamagedSnapshot, DamagedObject) as error:
             return str(error)
     for at, held in manifest.files.items():
         if there.get(at) != held.size_bytes:
@@ -191,11 +195,14 @@ def _trouble(store: PhotoStore, prefix: str, name: str, there: Mapping[str, int]
     return None
 
 
-def _sha256(store: PhotoStore, key: str) -> str | None:
+def _sha256(store: Vault, key: str) -> str | None:
+    """The digest of what is there; :data:`_DAMAGED` where it does not open, None where nothing is."""
     digest = hashlib.sha256()
     try:
         for piece in store.stream(key):
             digest.update(piece)
     except MissingObject:
         return None
+    except DamagedObject:
+        return _DAMAGED
     return digest.hexdigest()

@@ -17,8 +17,8 @@ from services.catalog import generations, inventory, log, models, removals
 from services.catalog.engine import Catalog, upsert
 from services.catalog.inventory import PhotoRow
 from services.catalog.schema import Collection, Embedding, Face, Generation, Person, Photo
-from services.errors import DegenerateBox, InvalidModel, MissingObject, PhotoRefused
-from services.photos.store import PhotoStore
+from services.errors import DamagedObject, DegenerateBox, InvalidModel, MissingObject, PhotoRefused
+from services.vault import Vault
 from workers.checks.ledger import GONE, MENDED, Outcome, State
 from workers.faces import chips, decode, pipeline
 from workers.faces.detect import Mode
@@ -27,8 +27,8 @@ from workers.ingestion import JPEG, THUMBNAIL_PX
 from workers.models.registry import Registry
 from workers.serving.following import VECTOR
 
-_NO_PHOTO = "The raw photo is missing too. Restore it from a backup, or delete the photo and import it again."
-_ALTERED = "The raw photo is not as it was imported. Restore it from a backup, or delete it and import it again."
+_NO_PHOTO = "The raw photo is missing too. Import it again, or: colega restore DEST --only objects."
+_ALTERED = "The raw photo is not as it was imported. Run: colega restore DEST --only objects; or delete it and import it again."
 
 
 class _LiveChanged(Exception):
@@ -40,7 +40,7 @@ class Place:
     """What a check looks at, and with what."""
 
     catalog: Catalog
-    store: PhotoStore
+    store: Vault
     models: Registry
     collection_id: int
     max_pixels: int
@@ -175,8 +175,10 @@ def carry_over(place: Place, public_id: str, chip_key: str, generation: Generati
     """Give *generation* the face as it is in the round that is searched."""
     try:
         jpeg = place.store.get(chip_key)
-    except MissingObject:
-        return Outcome(State.LEFT, "Its chip is missing. Mend that first: it is carried over by the next check.")
+    except (MissingObject, DamagedObject):
+        return Outcome(
+            State.LEFT, "Its chip is missing or damaged. Mend that first: it is carried over by the next check."
+        )
     while True:
         with place.catalog.reading() as session:
             rows = inventory.sharing(session, place.collection_id, public_id, chip_key)
@@ -284,4 +286,6 @@ def _raw(place: Place, object_key: str, sha256: str) -> bytes | Outcome:
         data = place.store.get(object_key)
     except MissingObject:
         return Outcome(State.LEFT, _NO_PHOTO)
+    except DamagedObject:
+        return Outcome(State.LEFT, _ALTERED)
     return data if hashlib.sha256(data).hexdigest() == sha256 else Outcome(State.LEFT, _ALTERED)

@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from services.catalog import collections, inventory
 from services.errors import MissingObject
 from services.photos import keys
-from services.photos.store import PhotoStore, Stored
+from services.photos.store import Stored
+from services.vault import Vault
 from workers import upkeep
 from workers.checks import mending
 from workers.checks.ledger import MENDED, Ledger, Outcome, State
@@ -113,7 +114,7 @@ def examine(place: Place, ledger: Ledger, *, nobodys: bool) -> None:
 def _list(place: Place, ledger: Ledger, kind: str, prefix: str, expected: Expected, telling: "_Telling") -> None:
     """Meet every object under *prefix*; what no row names and has been there for an hour is a stray."""
     before, strangers = time.time() - upkeep.ORPHAN_AFTER_S, []
-    for some in _batches(place.store.list(prefix), _OBJECTS):
+    for some in _batches(place.store.plain(place.store.list(prefix)), _OBJECTS):
         ledger.looked_at["objects"] += len(some)
         telling.more(len(some))
         strangers += [s.key for s in expected.meet(some) if s.modified.timestamp() < before]
@@ -215,14 +216,14 @@ def _again(place: Place, read: Callable[[Session, Sequence[int]], list[_T]], num
         return read(session, numbers)
 
 
-def _size(store: PhotoStore, key: str) -> int | None:
+def _size(store: Vault, key: str) -> int | None:
     try:
         return store.size(key)
     except MissingObject:
         return None
 
 
-def _folders(store: PhotoStore, kind: str) -> Iterator[str]:
+def _folders(store: Vault, kind: str) -> Iterator[str]:
     """The second parts of the names of all objects of a *kind*: numbers of collections."""
     start = None
     while True:

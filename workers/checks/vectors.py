@@ -162,7 +162,7 @@ class _Comparing:
     def _compare(self, rows: Sequence[SampledRow]) -> int:
         """Look at some faces at once. Returns how many were compared."""
         by_variant: dict[str, list[tuple[SampledRow, Chip, Pixels]]] = {}
-        jpegs = self._place.store.get_many([row.chip_key for row in rows])
+        jpegs = self._place.store.get_many([row.chip_key for row in rows], damaged=b"")
         for row, jpeg in zip(rows, jpegs, strict=True):
             chip = None if jpeg is None else mending.chip_of(row, jpeg)
             crop = None if chip is None else self._crop(row, chip)

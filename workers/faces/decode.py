@@ -14,7 +14,8 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import AvifImagePlugin, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
-from services.errors import PhotoRefused, Rejection
+from services.errors import PhotoRefused
+from services.rejections import Rejection
 from workers.faces.values import Decoded, Pixels
 
 FORMATS = {

@@ -137,6 +137,15 @@ class Bundle:
             del embedder
         raise InvalidModel(seen[-1] if seen else f"{self.name} cannot be computed on this machine.")
 
+    def preferred(self, computing: Computing) -> str:
+        """The variant that :meth:`embedder` would take here if all agreed with the reference.
+
+        Raises:
+            CannotStart: As :meth:`embedder`.
+        """
+        known = self.weights if self.architecture == FACENET else None
+        return next(iter(runtimes.ways(computing, self._paths, network, known))).variant
+
     def chips(self) -> list[Chip]:
         """The reference chips, in the order of their names. They count as photos of their own: their map is the identity.
 

@@ -47,6 +47,7 @@ class Registry:
         self._computing, self._max_pixels = computing, max_pixels
         self._threads: ThreadPoolExecutor | None = None
         self._embedders: dict[str, Embedder] = {}
+        self._preferred: dict[str, str] = {}
         self._detectors: dict[str | None, Detector] = {}
         self._opening = threading.Lock()
 
@@ -66,7 +67,11 @@ class Registry:
         opened = self._embedders.get(digest)
         if opened is None:
             with self._opening:
-                opened = self._embedders.get(digest) or self.bundle(digest).embedder(computing=self._computing)
+                opened = self._embedders.get(digest)
+                if opened is None:
+                    bundle = self.bundle(digest)
+                    opened = bundle.embedder(computing=self._computing)
+                    self._preferred[digest] = bundle.preferred(self._computing)
                 self._embedders[digest] = opened
         return opened
 
@@ -120,6 +125,7 @@ class Registry:
             {
                 "model": e.digest,
                 "variant": e.variant,
+                "preferred": self._preferred.get(e.digest, e.variant),
                 "agreement": e.agreement,
                 "runtime": e.runtime,
                 "device": e.device,

@@ -73,7 +73,7 @@ def bundle_of(brought: Brought, directory: Path) -> Bundle:
 
 def _made(brought: Brought, directory: Path) -> Bundle:
     head = _head(brought.path)
-    if tarfile.is_tarfile(brought.path):
+    if head[257:262] == b"ustar":  # Not asked of tarfile, which unpacks what is packed to find out.
         return _of_folder(brought, directory)
     # First what has a length in front, whose lowest byte may be any: that of a pickle among them.
     if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < brought.path.stat().st_size:
@@ -175,7 +175,8 @@ def _unpack(brought: Brought, folder: Path) -> None:
                 path = PurePosixPath(member.name)
                 inside = path.parent.name if path.parent.name == description.REFERENCE else ""
                 name = f"{inside}/{path.name}".lstrip("/")
-                if not member.isfile() or path.is_absolute() or ".." in path.parts or not _may_be_called(name):
+                plain = member.isfile() and not member.issparse()  # Of a sparse file hardly anything need be there.
+                if not plain or path.is_absolute() or ".." in path.parts or not _may_be_called(name):
                     raise InvalidModel(
                         f"{brought.file_name} has the entry {member.name[:80]!r}, which is no file of a bundle."
                     )

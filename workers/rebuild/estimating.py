@@ -11,7 +11,7 @@ from services.catalog import carrying, models, processes
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Photo
 from services.errors import PhotoRefused
-from services.photos.store import PhotoStore
+from services.vault import Vault
 from workers.faces.detect import Mode
 from workers.ingestion import Tools
 from workers.rebuild import reembedding
@@ -72,6 +72,6 @@ def catalog_disk(catalog: Catalog) -> int | None:
     return shutil.disk_usage(Path(catalog.url.database or ".").parent).free if catalog.is_sqlite else None
 
 
-def store_disk(store: PhotoStore) -> int | None:
+def store_disk(store: Vault) -> int | None:
     """What is free where a store on this machine keeps its files; None: it is elsewhere."""
     return None if store.folder is None or not store.folder.is_dir() else shutil.disk_usage(store.folder).free

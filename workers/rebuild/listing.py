@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Face, Photo
 from services.photos import keys
-from services.photos.store import PhotoStore
+from services.vault import Vault
 
 Keep = Callable[[], None]
 """Called often, so that who lists for minutes can say that it is still at it."""
@@ -39,7 +39,7 @@ class Lost:
         return self.faces + self.photos
 
 
-def lost(catalog: Catalog, store: PhotoStore, collection: Collection, *, photos_too: bool, keep: Keep) -> Lost:
+def lost(catalog: Catalog, store: Vault, collection: Collection, *, photos_too: bool, keep: Keep) -> Lost:
     """Which chips of the active round, and with *photos_too* which photos, the photo store does not list.
 
     Raises:
@@ -88,7 +88,7 @@ def _pages(
         yield [row[1:] for row in rows]
 
 
-def _listed(store: PhotoStore, prefix: str, keep: Keep) -> NDArray[np.uint64]:
+def _listed(store: Vault, prefix: str, keep: Keep) -> NDArray[np.uint64]:
     """What the photo store lists under *prefix*, as sorted hashes: eight bytes for a name of fifty."""
     found = array("Q")
     for stored in store.list(prefix):

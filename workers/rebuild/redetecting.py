@@ -71,8 +71,9 @@ def _redetect(held: Held, generation: Generation, tools: Tools) -> None:
     seen = _seen(held, generation, read, tools)
     made = _embedded(seen, generation, read, tools)
     tools.passed("embedded")
+    photos = {whole.chip_key: one.photo.id for one in seen for whole in one.wholes}
     store = [(whole.chip_key, whole.cut.chip.jpeg) for one in seen for whole in one.wholes]
-    tools.store.put_many(store, content_type=JPEG)
+    tools.store.put_many(store, photos=photos, content_type=JPEG)
     tools.passed("chips stored")
     mine = [each for each in read.live if each.round == generation.round]
     with tools.catalog.transaction() as session:

@@ -17,7 +17,7 @@ from services.catalog.rebuild_schema import Rebuild
 from services.catalog.schema import Generation
 from services.errors import DegenerateBox, InvalidModel, PhotoRefused
 from services.logs import logger
-from services.photos.store import PhotoStore
+from services.vault import Vault
 from workers.faces import chips
 from workers.faces.pipeline import FacePipeline, recut
 from workers.faces.values import Chip, Pixels
@@ -79,7 +79,7 @@ def of_stored(wanted: Sequence[Chipped], digest: str, tools: Tools, *, restore: 
     size = max(AT_ONCE, pipeline.embedder.batch)
     first = min(size, pipeline.embedder.batch)  # So that it is not waited for long.
     parts = [wanted[:first], *(wanted[start : start + size] for start in range(first, len(wanted), size))]
-    for part, stored in _ahead(lambda some: tools.store.get_many([face.chip_key for face in some]), parts):
+    for part, stored in _ahead(lambda some: _stored(some, tools.store), parts):
         crops = pipeline.each(lambda one: _crop(pipeline, *one), zip(part, stored, strict=True))
         for n, (face, jpeg) in enumerate(zip(part, stored, strict=True)):
             if crops[n] is None and restore:
@@ -91,6 +91,10 @@ def of_stored(wanted: Sequence[Chipped], digest: str, tools: Tools, *, restore: 
         for (face, _), vector in zip(seen, vectors.astype(VECTOR), strict=True):
             made.vectors[face.face_id] = Vector(vector.tobytes(), variant)
     return made
+
+
+def _stored(faces: Sequence[Chipped], store: Vault) -> list[bytes | None]:
+    return store.get_many([face.chip_key for face in faces], damaged=b"")
 
 
 def _crop(pipeline: FacePipeline, face: Chipped, jpeg: bytes | None) -> Pixels | None:
@@ -105,7 +109,7 @@ def _crop(pipeline: FacePipeline, face: Chipped, jpeg: bytes | None) -> Pixels |
         return None
 
 
-def _again(face: Chipped, pipeline: FacePipeline, store: PhotoStore) -> Pixels | None:
+def _again(face: Chipped, pipeline: FacePipeline, store: Vault) -> Pixels | None:
     """What the model sees of a chip that is cut anew from the raw photo, and stored; None where that cannot be done."""
     [photo] = store.get_many([face.photo_key])
     if photo is None:

@@ -38,6 +38,8 @@ class OwnFolder:
                     os.close(handle)
                     continue
                 self._handle = handle
+                for path in self.path.rglob("*"):  # Of a version that left that to the folders above.
+                    path.chmod(0o700 if path.is_dir() else 0o600)
                 self._began = time.time()
                 return
         except OSError as error:
@@ -47,6 +49,35 @@ class OwnFolder:
     def of(self, collection: int, generation: int) -> Path:
         """Where the files of a replica lie."""
         return self.path / f"{collection}-g{generation}"
+
+    def forget(self, collection: int, in_use: AbstractSet[tuple[int, int]]) -> int:
+        """Remove what lies here, and in folders that no living process holds, of a collection's generations not *in_use*.
+
+        Returns:
+            How many folders were removed.
+        """
+        kept = {self.of(*key) for key in in_use}
+        found = [folder for folder in self.path.glob(f"{collection}-*") if folder not in kept]
+        for other in self.path.parent.iterdir():
+            if other != self.path and other.name.isdecimal() and any(other.glob(f"{collection}-*")):
+                found += self._left_in(other, collection)
+        for folder in found:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(found)
+
+    def _left_in(self, other: Path, collection: int) -> list[Path]:
+        """The folders of a collection that are gone now from *other*, which nobody held."""
+        handle = os.open(other, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = list(other.glob(f"{collection}-*"))
+            for folder in found:
+                shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            return []  # Its searcher sees to it.
+        finally:
+            os.close(handle)
+        return found
 
     def sweep(self, in_use: AbstractSet[tuple[int, int]], kept: AbstractSet[tuple[int, int]]) -> None:
         """Remove what lies here of generations that are gone, and of those that nobody has asked for in an hour.

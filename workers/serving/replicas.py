@@ -19,6 +19,7 @@ from index.protocol import Head, Log
 from index.replica import Replica
 from services.errors import ColegaError, IndexBehind, IndexUnavailable, NotFound
 from services.logs import logger
+from workers.serving.holding import Held
 from workers.serving.memory import give_back
 from workers.serving.snapshotting import Key, Snapshotting
 
@@ -30,30 +31,6 @@ _SETTLE_EVERY_S = 60.0
 _COUNT_EVERY_S = 4.0
 _WORTH_GIVING_BACK = 50_000
 _LOADERS = 2
-
-
-@dataclass(slots=True)
-class Held:
-    """A replica in use, and what is known of it beside its content."""
-
-    follower: Follower
-    used_at: float
-    settled_at: float = 0.0
-    is_busy: bool = True
-    """Whether sealing or compaction goes on, or may have to."""
-    size_bytes: int = 0
-    refused: int = 0
-    """Embeddings passed over, as last reported."""
-    recovered: str = ""
-    """What it last recovered from: a gap, another history, a damaged file."""
-    dropped_at: float | None = None
-    """When its generation was found to be dropped."""
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether nothing has to be done for it unless its log grows."""
-        replica = self.follower.replica
-        return replica is not None and not self.is_busy and not replica.is_outdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +97,11 @@ class Replicas:
         return set(self._held)
 
     @property
+    def sequences(self) -> list[tuple[int, int]]:
+        """Collection and sequence number of every replica. Asked for by the thread that follows."""
+        return [(key[0], replica.sequence) for key, replica in self._here().items()]
+
+    @property
     def in_use(self) -> set[Key]:
         """Whose files may be read or written now. Asked for by the thread that follows."""
         return self._held.keys() | self._loading.keys() | self._snapshotting.at_work
@@ -147,6 +129,21 @@ class Replicas:
             self._load(damaged, self._held[damaged].follower)
         if time.monotonic() - self._counted_at >= _COUNT_EVERY_S:
             self._count()
+
+    def hasten(self, key: Key, sequence: int) -> Follower | None:
+        """Have what log entries up to *sequence* removed leave the files of a replica; what follows its log, once it is here."""
+        held = self._held.get(key)
+        if held is None or held.follower.replica is None or key in self._loading:
+            return None
+        if held.follower.replica.cleansed < sequence:
+            held.follower.replica.hasten(sequence)
+            held.is_busy = True
+        return held.follower
+
+    def is_written(self, key: Key, sequence: int) -> bool:
+        """Whether its files may be looked through now: no snapshot is being written, nor has to be before older ones may go."""
+        replica = self._held[key].follower.replica
+        return replica is None or self._snapshotting.is_beyond(key, replica, sequence)
 
     def let_go(self, kept: AbstractSet[Key]) -> None:
         """Drop what is held of generations that are not *kept* any more, once nobody can ask for it."""

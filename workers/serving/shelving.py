@@ -4,15 +4,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.errors import MissingObject, PhotoStoreUnavailable
+from services.errors import DamagedObject, MissingObject, Unavailable
 from services.photos import keys
-from services.photos.store import PhotoStore
+from services.vault import Vault
 
 
 class PhotoStoreShelf:
     """An :class:`index.protocol.Shelf` in the photo store, for one collection in one generation."""
 
-    def __init__(self, store: PhotoStore, collection: int, generation: int) -> None:
+    def __init__(self, store: Vault, collection: int, generation: int) -> None:
         self._store = store
         self._prefix = keys.snapshots(collection, generation)
 
@@ -20,36 +20,36 @@ class PhotoStoreShelf:
         """See :class:`index.protocol.Shelf`.
 
         Raises:
-            OSError: The store cannot be reached.
+            OSError: The store or the catalog cannot be reached.
         """
         try:
             for stored in self._store.list(self._prefix):
                 yield stored.key.removeprefix(self._prefix), time.time() - stored.modified.timestamp()
-        except PhotoStoreUnavailable as error:
+        except Unavailable as error:
             raise OSError(str(error)) from error
 
     def put(self, name: str, file: Path) -> None:
         """See :class:`index.protocol.Shelf`.
 
         Raises:
-            OSError: The store cannot be reached.
+            OSError: The store or the catalog cannot be reached.
         """
         try:
             self._store.put(self._prefix + name, file)
-        except PhotoStoreUnavailable as error:
+        except Unavailable as error:
             raise OSError(str(error)) from error
 
     def get(self, name: str, file: Path) -> None:
         """See :class:`index.protocol.Shelf`.
 
         Raises:
-            OSError: It is not there, or the store cannot be reached.
+            OSError: It is not there, does not open, or the store or the catalog cannot be reached.
         """
         try:
             with file.open("wb") as out:
                 for piece in self._store.stream(self._prefix + name):
                     out.write(piece)
-        except (MissingObject, PhotoStoreUnavailable) as error:
+        except (MissingObject, DamagedObject, Unavailable) as error:
             file.unlink(missing_ok=True)
             raise OSError(str(error)) from error
 
@@ -57,9 +57,9 @@ class PhotoStoreShelf:
         """See :class:`index.protocol.Shelf`.
 
         Raises:
-            OSError: The store cannot be reached.
+            OSError: The store or the catalog cannot be reached.
         """
         try:
             self._store.delete(self._prefix + name)
-        except PhotoStoreUnavailable as error:
+        except Unavailable as error:
             raise OSError(str(error)) from error

@@ -27,6 +27,12 @@ class Note:
     sequence: int = -1
     """What it was taken at; -1 while there is none."""
     segments: frozenset[str] = field(default_factory=frozenset)
+    cleansed: int = -1
+    """The last log entry up to which nothing removed is in it."""
+    wanted: int = -1
+    """Up to where the next one is to have been cleansed."""
+    has_failed: bool = False
+    """Whether the last one could not be written."""
     is_checked: bool = True
     """Whether all files that the replica was restored from were compared with their checksums."""
 
@@ -71,6 +77,21 @@ class Snapshotting:
         note = self._notes.get(key)
         return note.sequence if note is not None and note.sequence >= 0 else None
 
+    def is_beyond(self, key: Key, replica: Replica, sequence: int) -> bool:
+        """Whether older snapshots than one cleansed up to *sequence* may go: it is there, or none of this replica is written.
+
+        Where it is not there it is made due. False also while anything of the replica is being written.
+        """
+        note = self._notes.get(key)
+        if key in self.at_work:
+            return False
+        if note is None or note.cleansed >= sequence or len(replica) < self._least_faces:
+            return True
+        if note.has_failed:
+            return True  # The old ones must not wait for what cannot be written.
+        note.wanted, self._next_at = max(note.wanted, sequence), 0.0
+        return False
+
     @property
     def at_work(self) -> set[Key]:
         """Whose files are being read or written."""
@@ -103,7 +124,11 @@ class Snapshotting:
     def _is_due(self, note: Note, replica: Replica) -> bool:
         if not note.is_checked:
             return True
-        if len(replica) < self._least_faces or time.monotonic() - note.at < self._every_s:
+        if len(replica) < self._least_faces:
+            return False
+        if note.wanted > note.cleansed and replica.cleansed >= note.wanted:
+            return True
+        if time.monotonic() - note.at < self._every_s:
             return False
         # Compaction changes no sequence number; but a face that was removed must leave the snapshots, too.
         return replica.sequence != note.sequence or segments_of(replica) != note.segments
@@ -115,6 +140,7 @@ class Snapshotting:
             return
         frozen = freeze(replica)
         note.at, note.sequence, note.segments = time.monotonic(), frozen.sequence, frozen.segments
+        note.cleansed, note.has_failed = frozen.cleansed, False
         self._turn = _Turn(key, self._writer.submit(_write, note.home, frozen, uploads=self._uploads()))
 
     def _ended(self, done: _Turn, replicas: Mapping[Key, Replica]) -> Key | None:
@@ -125,7 +151,8 @@ class Snapshotting:
         except OSError as error:
             logger().warning("snapshot.not_written", collection=done.key[0], error=str(error))
             if note is not None:
-                note.sequence = -1  # Due again when its time has come, changed or not.
+                note.has_failed = True
+                note.sequence = note.cleansed = -1  # Due again when its time has come, changed or not.
             return None
         if note is None or done.key not in replicas:
             return None

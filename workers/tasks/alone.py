@@ -29,8 +29,8 @@ from services.catalog.engine import Catalog
 from services.catalog.schema import Job
 from services.errors import ColegaError, Conflict, InvalidRequest, Refused
 from services.logs import configure
-from services.photos.store import PhotoStore
-from services.settings import CatalogSettings, Computing, Environment, Home, Limits, PhotoStoreSettings
+from services.settings import CatalogSettings, Computing, Environment, Home, Limits
+from services.vault import Vault
 from workers import computing
 from workers.computing import Parts
 from workers.folder_bench import FolderBench
@@ -85,9 +85,9 @@ def on_a_collection(request: Mapping[str, Any], environment: Environment) -> dic
         Ended: It failed or was cancelled.
     """
     limits, home, catalog = environment.load(Limits), environment.load(Home), _catalog(environment)
-    store = PhotoStore.of(environment.load(PhotoStoreSettings))
+    store = Vault.of(environment, catalog)
     ways = computing_by(environment.load(Computing))
-    registry = Registry(catalog, store, home.data / "models", computing=ways, max_pixels=limits.max_pixels)
+    registry = Registry(catalog, store.objects, home.data / "models", computing=ways, max_pixels=limits.max_pixels)
     name = f"{socket.gethostname()}:{os.getpid()}"
     parts = Parts(catalog, store, registry, name, home.data / "computing", limits.max_pixels, heard=_Telling())
     with catalog.transaction() as session:

@@ -45,7 +45,7 @@ def check_model(model_id: int) -> None:
     """
     try:
         with unbounded_memory():
-            admission.admit(model_id, here().tools.catalog, here().tools.store, models_folder())
+            admission.admit(model_id, here().tools.catalog, here().tools.store.objects, models_folder())
     except Unavailable as error:
         logger().warning("model.not_checked", reason=error.type)
 
@@ -54,7 +54,8 @@ def check_model(model_id: int) -> None:
 def unpack(job_id: int) -> None:
     """See :func:`workers.unpacking.unpack`. Acknowledged at once: an archive may take longer than a message is waited for."""
     try:
-        unpacking.unpack(job_id, here().tools.catalog, here().tools.store, here().queue, here().limits)
+        tools, asked = here().tools, here().privacy.require_basis
+        unpacking.unpack(job_id, tools.catalog, tools.store, here().queue, here().limits, require_basis=asked)
     except Unavailable as error:
         logger().warning("archive.postponed", reason=error.type)
 

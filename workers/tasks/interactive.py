@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
-from celery.app.task import Task
 from celery.worker.request import Request
 
 from services.broker import names
+from services.broker.followed import Followed
 from services.broker.requests import Answering, Ask
-from services.errors import BrokerUnavailable, ColegaError, PhotoRefused, Rejection
+from services.errors import BrokerUnavailable, ColegaError, PhotoRefused
+from services.rejections import Rejection
 from workers import looking
 from workers.tasks.process import app, broker_url, here
 
@@ -46,7 +47,7 @@ def answer_for(message: Mapping[str, Any], error: ColegaError) -> None:
         Answering(broker_url).fail(Ask.of_json(message), error)
 
 
-class Looking(Task):  # type: ignore[misc] # Celery has no types.
+class Looking(Followed):
     """A task whose messages are :class:`Answered`."""
 
     Request = "workers.tasks.interactive:Answered"

@@ -10,6 +10,7 @@ from services import installation
 from services.catalog import models
 from services.catalog.engine import Catalog
 from services.errors import ColegaError
+from services.logs import configure, last_words, logger
 from services.photos import keys
 from services.photos.store import PhotoStore
 from services.settings import CatalogSettings, Environment, Home, PhotoStoreSettings
@@ -65,13 +66,18 @@ def _tidy(folder: Path, catalog: Catalog) -> None:
 def main() -> None:
     """The command of the one-off process."""
     try:
-        installation.check()
         environment = Environment.of_process()
-        catalog = Catalog(environment.load(CatalogSettings).catalog_url.get_secret_value())
-        store = PhotoStore.of(environment.load(PhotoStoreSettings))
-        sys.stdout.write(f"model {prepare(catalog, store, environment.load(Home).data / 'models')}\n")
     except ColegaError as error:
         sys.exit(str(error))
+    home = environment.load(Home)
+    configure(home)
+    try:
+        installation.check()
+        catalog = Catalog(environment.load(CatalogSettings).catalog_url.get_secret_value())
+        store = PhotoStore.of(environment.load(PhotoStoreSettings))
+        logger().info("model.prepared", model=prepare(catalog, store, environment.load(Home).data / "models"))
+    except ColegaError as error:
+        sys.exit(last_words(home, error))
 
 
 if __name__ == "__main__":

@@ -19,13 +19,14 @@ from celery import signals
 from services import installation
 from services.broker import names
 from services.broker.app import celery_app
-from services.broker.requests import Answering, Waking
+from services.broker.requests import Answering
 from services.broker.send import Queue
 from services.broker.shadows import Shadows
+from services.broker.waking import Waking
 from services.catalog.engine import Catalog
 from services.errors import ColegaError
-from services.logs import configure, logger
-from services.photos.store import PhotoStore
+from services.logs import logger
+from services.privacy_settings import Privacy
 from services.settings import (
     BrokerSettings,
     CatalogSettings,
@@ -34,16 +35,16 @@ from services.settings import (
     Environment,
     Home,
     Limits,
-    PhotoStoreSettings,
     Retention,
     Telling,
 )
 from services.trust import trusting
-from workers import delivering
+from services.vault import Vault
+from workers import delivering, scratch
 from workers.ingestion import Tools
 from workers.models.registry import Registry, computing_by
 from workers.serving.readying import Readying
-from workers.tasks import presence
+from workers.tasks import presence, speaking, unwrapping
 
 MODULES = ["workers.tasks.interactive", "workers.tasks.bulk", "workers.tasks.maintenance"]
 
@@ -54,6 +55,7 @@ installation.check()
 broker_url = environment.load(BrokerSettings).broker_url.get_secret_value()
 app = celery_app(broker_url)
 app.conf.include = MODULES
+speaking.begin(app, environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Here:
     retention: Retention
     limits: Limits
     checking: Checking
+    privacy: Privacy
 
 
 _here: Here | None = None
@@ -85,11 +88,11 @@ def open_here(kind: str, passed: Callable[[str], None] | None = None) -> Here:
     catalog = Catalog(
         catalog_settings.catalog_url.get_secret_value(), busy_s=catalog_settings.catalog_busy_s, pool_size=2
     )
-    store = PhotoStore.of(environment.load(PhotoStoreSettings))
+    store = Vault.of(environment, catalog)
     ways, limits = computing_by(environment.load(Computing)), environment.load(Limits)
     chunk = environment.load(Computing).chunk
     folder = models_folder()
-    registry = Registry(catalog, store, folder, computing=ways, max_pixels=limits.max_pixels)
+    registry = Registry(catalog, store.objects, folder, computing=ways, max_pixels=limits.max_pixels)
     tools = Tools(catalog, store, registry, Waking(broker_url), passed=passed or (lambda _: None))
     return Here(
         tools,
@@ -100,6 +103,7 @@ def open_here(kind: str, passed: Callable[[str], None] | None = None) -> Here:
         environment.load(Retention),
         limits,
         environment.load(Checking),
+        environment.load(Privacy),
     )
 
 
@@ -108,9 +112,10 @@ def models_folder() -> Path:
     return environment.load(Home).data / "models"
 
 
-@signals.setup_logging.connect
-def _set_up_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's
-    configure(environment.load(Home))
+@signals.worker_init.connect
+def _look(**_: Any) -> None:  # noqa: ANN401 - Celery's
+    """In the parent: a worker that cannot open what is sealed does not start."""
+    unwrapping.require(environment)
 
 
 @signals.worker_process_init.connect
@@ -118,6 +123,8 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
     """Open what tasks need, load the models that are in use, and bound this child's memory."""
     global _here  # noqa: PLW0603 - One a process, set when it starts.
     kind = _kind(sys.argv)
+    scratch.drop_left()
+    speaking.begin_child(environment, kind)
     _here = open_here(kind)
     if kind != "maintenance":
         try:
@@ -125,7 +132,8 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
         except ColegaError as error:
             logger().warning("model.not_loaded", reason=str(error))
         bound_memory(environment.load(Computing).worker_memory_mb)
-    saying = [_here.tools.catalog, _name(_here), kind, _here.tools.models.described]
+    me = presence.Me(_name(_here), kind, environment.load(Home).data, _here.tools.meters)
+    saying = [_here.tools.catalog, me, _here.tools.models.described]
     if kind == "interactive":
         readying = Readying(
             _here.tools.catalog,
@@ -134,7 +142,7 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
             keeps=_here.limits.shadow_queries > 0,
             opened=lambda: bound_memory(environment.load(Computing).worker_memory_mb),
         )
-        saying = [_here.tools.catalog, _name(_here), kind, readying.described, readying.ready]
+        saying = [_here.tools.catalog, me, readying.described, readying.ready]
     if kind == "maintenance":
         _deliver(environment.load(Telling))
     threading.Thread(target=presence.beat, args=saying, daemon=True).start()
@@ -143,7 +151,8 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
 @signals.worker_process_shutdown.connect
 def _end(**_: Any) -> None:  # noqa: ANN401 - Celery's
     if _here is not None:
-        presence.leave(_here.tools.catalog, _name(_here))
+        presence.leave(_here.tools.catalog, _name(_here), _here.tools.meters)
+    speaking.end_child()
 
 
 def _deliver(telling: Telling) -> None:

@@ -16,11 +16,12 @@ import billiard
 from celery import signals
 
 from services import installation
+from services.backup_settings import BackupSettings
 from services.broker import names
 from services.broker.app import celery_app
 from services.catalog.engine import Catalog
 from services.errors import Unavailable
-from services.logs import configure, logger
+from services.logs import logger
 from services.settings import (
     BrokerSettings,
     CatalogSettings,
@@ -28,9 +29,8 @@ from services.settings import (
     Environment,
     Home,
     Limits,
-    PhotoStoreSettings,
 )
-from workers.tasks import presence
+from workers.tasks import presence, speaking, unwrapping
 
 if TYPE_CHECKING:
     from workers.computing import Parts
@@ -41,14 +41,16 @@ environment = Environment.of_process()
 installation.check()
 app = celery_app(environment.load(BrokerSettings).broker_url.get_secret_value())
 app.conf.worker_max_tasks_per_child = 1
+speaking.begin(app, environment)
 
 _name = ""
 _catalog: Catalog | None = None
 
 
-@signals.setup_logging.connect
-def _set_up_logging(**_: Any) -> None:  # noqa: ANN401 - Celery's
-    configure(environment.load(Home))
+@signals.worker_init.connect
+def _look(**_: Any) -> None:  # noqa: ANN401 - Celery's
+    """In the parent: a worker that cannot open what is sealed does not start."""
+    unwrapping.require(environment)
 
 
 @signals.worker_process_init.connect
@@ -58,9 +60,11 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
     settings = environment.load(CatalogSettings)
     _catalog = Catalog(settings.catalog_url.get_secret_value(), busy_s=settings.catalog_busy_s, pool_size=2)
     _name = f"{socket.gethostname()}:{os.getpid()}"
+    me = presence.Me(f"{KIND}@{_name}", KIND, environment.load(Home).data)
     # The beating thread never takes SIGTERM: an idle child ends by it, one that computes gives back first.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=presence.beat, args=(_catalog, f"{KIND}@{_name}", KIND, dict), daemon=True).start()
+    threading.Thread(target=presence.beat, args=(_catalog, me, dict), daemon=True).start()
+    speaking.begin_child(environment, KIND)  # It begins a thread, too.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
@@ -68,6 +72,7 @@ def _begin(**_: Any) -> None:  # noqa: ANN401 - Celery's
 def _end(**_: Any) -> None:  # noqa: ANN401 - Celery's
     if _catalog is not None:
         presence.leave(_catalog, f"{KIND}@{_name}")
+    speaking.end_child()
 
 
 @signals.worker_shutting_down.connect
@@ -92,14 +97,14 @@ def compute(job_id: int) -> None:
 
 def _parts(catalog: Catalog) -> "Parts":
     from services.broker.shadows import Shadows  # noqa: PLC0415 - As above.
-    from services.photos.store import PhotoStore  # noqa: PLC0415
+    from services.vault import Vault  # noqa: PLC0415
     from workers.computing import Parts  # noqa: PLC0415
     from workers.models.registry import Registry, computing_by  # noqa: PLC0415
 
     data, limits = environment.load(Home).data, environment.load(Limits)
-    store = PhotoStore.of(environment.load(PhotoStoreSettings))
+    store = Vault.of(environment, catalog)
     ways = computing_by(environment.load(Computing))
-    models = Registry(catalog, store, data / "models", computing=ways, max_pixels=limits.max_pixels)
+    models = Registry(catalog, store.objects, data / "models", computing=ways, max_pixels=limits.max_pixels)
     parent = os.getppid()
 
     def pause(seconds: float) -> bool:
@@ -115,5 +120,6 @@ def _parts(catalog: Catalog) -> "Parts":
         limits.max_pixels,
         pause=pause,
         leave=lambda: os._exit(0),
+        backups=environment.load(BackupSettings),
         queries=Shadows(environment.load(BrokerSettings).broker_url.get_secret_value()).read,
     )

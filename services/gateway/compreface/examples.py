@@ -12,18 +12,21 @@ from sqlalchemy.orm import Session
 
 from services.catalog import faces, jobs, people, photos, subjects
 from services.catalog.schema import Collection, Face, Item, Job, Person, Photo
-from services.errors import Conflict, NotFound, PhotoRefused, Rejection, TooManyRequests, WorkersBusy
-from services.gateway import uploads
+from services.errors import Conflict, NotFound, PhotoRefused, TooManyRequests, WorkersBusy
+from services.gateway import admission, auditing, lawful, uploads
 from services.gateway.compreface import failures, found, ids, pictures
 from services.gateway.compreface.facade import Asked, collection, door
 from services.gateway.compreface.found import FacesQuery, FoundFace, Versions
 from services.gateway.compreface.similarity import similarity
 from services.gateway.compreface.subjects import Deleted, erase_all
 from services.gateway.doors import collection_of, gateway
+from services.gateway.erasures import asking
 from services.gateway.photos import raw_of, take_in
 from services.gateway.search import gallery_of, look, vector_of
 from services.gateway.verify import cosine
-from services.intake import Label, Upload
+from services.intake import Upload
+from services.labels import Label
+from services.rejections import Rejection
 
 FINDABLE_WITHIN_S = 20.0
 _POLL_S = 0.03
@@ -95,13 +98,18 @@ def add_example(query: AddQuery) -> ResponseReturnValue:
         failures.refuse(failures.NO_PARAMETER, "Required parameter subject is missing")
     data = pictures.photo()
     name = people.normalise(query.subject)
+    with gateway().catalog.reading() as session:
+        mine = collection_of(session, collection())
+        lawful.require(session, mine, next(iter(subjects.named(session, mine.id, name)), None))
     gallery = gallery_of(collection())
     answer = look(gallery, [data], model=None)
     if len(found.kept(answer, query.model_copy(update={"limit": 0}))) > 1:
         raise PhotoRefused(Rejection.SEVERAL_FACES, "Send a photo of one face.")
+    admission.leave()  # Others may search while this one waits for the workers.
     with _a_place_to_wait():
         face, sequence = _enrol(gallery.collection, name, uploads.kept(pictures.name_of("file"), data))
         found.wait_until_searchable(gallery, sequence)
+    auditing.note(object_=face)
     return {"image_id": ids.image_id(face), "subject": query.subject}, 201
 
 
@@ -131,8 +139,9 @@ def delete_examples(query: WhoseQuery) -> ResponseReturnValue:
         collection_id = collection_of(session, collection()).id
         of = subjects.named(session, collection_id, query.subject) if query.subject else None
         count = subjects.count_examples(session, collection_id, of)
+        auditing.note_people(of or ())
         for person in of or ():
-            people.delete(session, person)
+            people.erase(session, person, asking())
     if of is None:
         erase_all()
     gateway().waking.wake()
@@ -171,6 +180,7 @@ def example_image(path: ImagePath) -> ResponseReturnValue:
     with gateway().catalog.reading() as session:
         face, _ = _example(session, path.image_id)
         photo = session.get_one(Photo, face.photo_id)
+    auditing.note(object_=photo.public_id)
     return raw_of(photo)
 
 
@@ -181,6 +191,7 @@ def verify_example(path: ImagePath, query: FacesQuery) -> ResponseReturnValue:
     gallery = gallery_of(collection())
     with gateway().catalog.reading() as session:
         face, person = _example(session, path.image_id)
+    auditing.note(object_=person.public_id, face_id=face.public_id)
     known = vector_of(gallery, face.public_id)
     answer = look(gallery, [photo], model=gallery.model.digest)
     seen = answer["photos"][0]["faces"]
@@ -278,11 +289,12 @@ def _example(session: Session, image: str) -> tuple[Face, Person]:
 def _delete(image: str) -> dict[str, str]:
     with gateway().catalog.transaction() as session:
         face, person = _example(session, image)
+        auditing.note_people([person], face_id=face.public_id)
         name = person.name
         photo = session.get_one(Photo, face.photo_id)
         known = [each for each in photos.faces_of(session, photo) if each.person_id is not None]
         if len(known) == 1:
-            photos.delete(session, photo)
+            photos.erase(session, photo, asking())
         else:
-            faces.delete(session, face)
+            faces.erase(session, face, asking())
     return {"image_id": image, "subject": name}

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from services.catalog import collections
 from services.errors import ColegaError, Forbidden
 from services.gateway.compreface import failures
-from services.gateway.doors import PHOTOS_AT_ONCE, key, opened
+from services.gateway.doors import PHOTOS_AT_ONCE, PHOTOS_IN_JSON, key, opened
 
 NAME = "compreface"
 
@@ -50,7 +50,9 @@ def door(
 
     def added(function: _F) -> _F:
         if photos:
-            PHOTOS_AT_ONCE[f"{NAME}.{function.__name__}"] = photos * _BASE64
+            endpoint = f"{NAME}.{function.__name__}"
+            PHOTOS_AT_ONCE[endpoint] = photos * _BASE64
+            PHOTOS_IN_JSON.add(endpoint)
         return opened(
             facade,
             method,

@@ -7,16 +7,9 @@ from flask import Response, abort, g, jsonify, request
 from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
-from services.errors import (
-    ColegaError,
-    Forbidden,
-    NotFound,
-    PhotoRefused,
-    Rejection,
-    Unauthorized,
-    Unavailable,
-)
+from services.errors import ColegaError, Forbidden, NotFound, PhotoRefused, RateExceeded, Unauthorized, Unavailable
 from services.logs import logger
+from services.rejections import Rejection
 
 KEY_HEADER = "x-api-key"
 
@@ -32,6 +25,8 @@ _OF_PHOTOS = {
     Rejection.OTHER_PERSON: (INVALID, None),
     Rejection.PERSON_ERASED: (INVALID, None),
     Rejection.INVALID_NAME: (INVALID, None),
+    Rejection.NO_BASIS: (INVALID, None),
+    Rejection.NO_CONSENT: (INVALID, None),
 }
 """Code and CompreFace's own words; every other rejection says that the file is no photo, in ours."""
 
@@ -40,6 +35,7 @@ _OF_ERRORS: Mapping[type[ColegaError], tuple[int, int]] = {
     Unauthorized: (404, NO_SUCH_KEY),
     NotFound: (404, NO_SUCH_KEY),
     Forbidden: (403, ACCESS_DENIED),
+    RateExceeded: (429, UNAVAILABLE),
     Unavailable: (503, UNAVAILABLE),
 }
 

@@ -8,11 +8,12 @@ from pydantic import BaseModel, Field
 
 from services import thresholds
 from services.broker.requests import Answer, Search
-from services.errors import PhotoRefused, Rejection
+from services.errors import PhotoRefused
 from services.gateway import represent
 from services.gateway.compreface.facade import Asked
 from services.gateway.doors import gateway
 from services.gateway.search import Gallery
+from services.rejections import Rejection
 
 BUILT_IN = "mtcnn"
 

@@ -6,14 +6,15 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
 from services.broker.requests import Search
-from services.errors import PhotoRefused, Rejection
-from services.gateway import matches, rejected
+from services.errors import PhotoRefused
+from services.gateway import auditing, matches, rejected
 from services.gateway.compreface import failures, found, pictures
 from services.gateway.compreface.facade import collection, door
 from services.gateway.compreface.found import FacesQuery, FoundFace, Versions
 from services.gateway.compreface.similarity import similarity
 from services.gateway.search import MORE_THAN_ASKED, gallery_of, look
 from services.gateway.verify import cosine
+from services.rejections import Rejection
 
 ALL, MOST = -1, 100
 
@@ -85,6 +86,7 @@ def recognize(query: RecognizeQuery) -> ResponseReturnValue:
     faces = [answer["photos"][0]["faces"][place] for place in places]
     answer = {**answer, "photos": [{"faces": faces}], "hits": [answer["hits"][place] for place in places]}
     rows = matches.named(answer, count, threshold, gallery.calibrated, unique=True, rejected=but)
+    auditing.note_found(rows, threshold)
     result = [
         found.told(answer, query, face)
         | {

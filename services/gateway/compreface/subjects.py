@@ -7,9 +7,11 @@ from sqlalchemy.orm import Session
 from services.catalog import merges, people, subjects
 from services.catalog.schema import Person
 from services.errors import NotFound
+from services.gateway import auditing, lawful
 from services.gateway.compreface import failures, found
 from services.gateway.compreface.facade import Asked, collection, door
 from services.gateway.doors import collection_of, gateway, key
+from services.gateway.erasures import asking
 from services.gateway.search import gallery_of
 
 
@@ -60,10 +62,13 @@ def list_subjects() -> ResponseReturnValue:
 def add_subject(body: SubjectIn) -> ResponseReturnValue:
     """A person without photos."""
     with gateway().catalog.transaction() as session:
-        collection_id = collection_of(session, collection()).id
+        mine = collection_of(session, collection())
+        collection_id = mine.id
         if subjects.named(session, collection_id, body.subject):
             failures.refuse(failures.SUBJECT_EXISTS, "Subject already exists")
+        lawful.require(session, mine, None)
         person = people.create(session, collection_id, body.subject, None, None)
+        auditing.note_people([person])
         return {"subject": person.name}, 201
 
 
@@ -74,13 +79,16 @@ def rename_subject(path: SubjectPath, body: SubjectIn) -> ResponseReturnValue:
         return {"updated": False}
     sequence = None
     with gateway().catalog.transaction() as session:
-        collection_id = collection_of(session, collection()).id
+        mine = collection_of(session, collection())
+        collection_id = mine.id
         sources = of_name(session, collection_id, path.subject)
+        auditing.note_people(sources)
         theirs = {person.id for person in sources}
         into = [p for p in subjects.named(session, collection_id, body.subject) if p.id not in theirs]
         for source in sources:
             if into:
                 sequence = merges.merge(session, source, into[0], by=key().name).head
+                lawful.require(session, mine, into[0])
             else:
                 people.change(session, source, name=body.subject)
     if sequence is not None:
@@ -94,9 +102,10 @@ def delete_subject(path: SubjectPath) -> ResponseReturnValue:
     """Erase a person: photos, faces, chips and embeddings."""
     with gateway().catalog.transaction() as session:
         erased = of_name(session, collection_of(session, collection()).id, path.subject)
+        auditing.note_people(erased)
         name = erased[0].name
         for person in erased:
-            people.delete(session, person)
+            people.erase(session, person, asking())
     gateway().waking.wake()
     return {"subject": name}
 
@@ -125,8 +134,9 @@ def erase_all() -> int:
     while True:
         with gateway().catalog.transaction() as session:
             erased = subjects.some(session, collection_of(session, collection()).id)
+            auditing.note_people(erased)
             for person in erased:
-                people.delete(session, person)
+                people.erase(session, person, asking())
         if not erased:
             gateway().waking.wake()
             return count

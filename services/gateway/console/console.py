@@ -4,7 +4,10 @@ from flask import Flask
 
 from services.gateway.console import (
     assets,
+    audit,
+    basis,
     enrol,
+    erasures,
     imports,
     language,
     live,
@@ -18,7 +21,7 @@ from services.gateway.console import (
     who,
 )
 
-VIEWS = (signing_in, who, enrol, imports, models, people, photos, review, status, live)
+VIEWS = (signing_in, who, enrol, imports, models, people, basis, photos, review, status, live, audit, erasures)
 """Modules whose views belong to the blueprint by being imported."""
 
 

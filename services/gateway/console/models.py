@@ -14,10 +14,11 @@ from services.catalog.schema import Calibration, Collection, Evaluation
 from services.errors import InvalidRequest
 from services.gateway import answers, rebuild_answers
 from services.gateway import calibrations as calibration_answers
+from services.gateway.auth import may_touch
 from services.gateway.console import calibration_plot, model_words, reasons
 from services.gateway.console.pages import collection, page
 from services.gateway.doors import collection_of, gateway
-from services.gateway.model_answers import running_of
+from services.gateway.model_answers import running_of, uses_of
 
 _REBUILDS, _EVALUATIONS, _FINDINGS, _JOBS = 10, 5, 50, 30
 _COMPUTED = {computations.EVALUATION, computations.CALIBRATION, computations.QUANTISATION, computations.TRAINING}
@@ -74,10 +75,11 @@ def _models(session: Session) -> list[dict[str, Any]]:
             **answers.model_out(model),
             "licence": "" if model.licence == licences.NOT_STATED else model.licence,
             "running": running[model.digest],
-            "uses": kept.uses(session, model),
+            "uses": uses_of(session, model),
             "kept": [
                 {"collection": one.collection.name, "embeddings": one.embeddings, "active": one.is_active}
                 for one in kept.of_model(session, model)
+                if may_touch(one.collection.name)
             ],
         }
         for model in catalog_models.all_of(session)

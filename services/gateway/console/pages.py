@@ -14,7 +14,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from services.catalog import collections, sessions
+from services.catalog import bases, collections, sessions
 from services.errors import ColegaError, Forbidden, NotFound, Unauthorized, Unavailable
 from services.gateway import auth, problems
 from services.gateway.console import assets, language, reasons
@@ -77,9 +77,12 @@ def failure(status: int, title: str, detail: str, said: str = "") -> ResponseRet
 
 @blueprint.before_request
 def _in_a_collection() -> ResponseReturnValue | None:
-    """No page of a collection that is not there."""
-    if "key" in g and request.method == "GET":
-        must_exist(collection())
+    """No page of a collection that is not there; and each says in its address which one it is of, but for the default."""
+    if "key" not in g or request.method != "GET":
+        return None
+    must_exist(collection())
+    if COLLECTION not in request.args and collection() != collections.DEFAULT and wants_page():
+        return redirect(f"{request.path}?{urlencode({**request.args, COLLECTION: collection()})}")
     return None
 
 
@@ -131,8 +134,6 @@ def _elsewhere(error: ColegaError) -> str | None:
     """Where a key belongs that comes to a page it may not open, for no more reason than that everybody arrives there."""
     if request.method != "GET" or "key" not in g:
         return None
-    if isinstance(error, NotFound) and COLLECTION not in request.args and collection() != collections.DEFAULT:
-        return f"{request.path}?{urlencode({**request.args, COLLECTION: collection()})}"
     if isinstance(error, Forbidden) and request.path == "/":
         return next((str(entry["url"]) for entry in _navigation()), None)
     return None
@@ -195,6 +196,7 @@ def _shared() -> dict[str, Any]:
         "home": _home(),
         "session_s": _session_s(),
         "nobody_is_enrolled": _nobody_is_enrolled,
+        "consented_notice": _consented_notice,
         "api": _api_url,
         "reasons": reasons,
     }
@@ -213,6 +215,8 @@ def _collections() -> list[str]:
     known: list[str] | None = g.get("collection_names")
     if known is None:
         allowed = key().collections
+        if g.get("without_catalog"):
+            return [collection()]
         try:
             with gateway().catalog.reading() as session:
                 names = sorted(one.name for one in collections.all_of(session))
@@ -248,6 +252,16 @@ def _nobody_is_enrolled() -> bool:
         return False
 
 
+def _consented_notice() -> str | None:
+    """Version of the notice that people agree to, where consent is the basis of the collection."""
+    try:
+        with gateway().catalog.reading() as session:
+            one = collections.by_name(session, collection())
+    except ColegaError:
+        return None
+    return bases.notice_of(one, None)[0] if bases.is_consent(one) else None
+
+
 def _navigation() -> list[dict[str, Any]]:
     """The pages that the key may open, in their order."""
     entries = (
@@ -259,6 +273,7 @@ def _navigation() -> list[dict[str, Any]]:
         ("review", _("Review")),
         ("models", _("Models")),
         ("status", _("Status")),
+        ("audit", _("Audit")),
     )
     here = request.path
     found = []

@@ -6,10 +6,12 @@ from flask import make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from services.catalog import listing, merges
+from services import moments
+from services.catalog import consents, erasures, listing, merges, retention
 from services.catalog.listing import Sort
 from services.catalog.people import LONGEST_NAME, by_public_id, erasure, faces_of, row_of
 from services.errors import NotFound
+from services.gateway.console import erasures as receipts
 from services.gateway.console.language import gettext as _
 from services.gateway.console.pages import collection, failure, page, wants_page
 from services.gateway.doors import collection_of, gateway
@@ -59,6 +61,7 @@ def person(person_id: str) -> ResponseReturnValue:
         except NotFound:
             return _gone(session, collection_id, person_id)
         row, found = row_of(session, one), faces_of(session, one)
+        consent, ends_at = consents.latest(session, one), retention.ends_at(collection_of(session, collection()), one)
         merged = [each for each in merges.page(session, collection_id, into=one, limit=_MERGES) if each.merge.person]
     start = max(request.args.get("from", 0, int), 0)
     pictures = [{"face": face, "photo": photo} for face, photo in found[::-1]]
@@ -71,6 +74,9 @@ def person(person_id: str) -> ResponseReturnValue:
         "start": start,
         "more": after if after < len(pictures) else None,
         "merged": merged,
+        "consent": consent,
+        "ends_at": ends_at,
+        "last_day": None if one.expires_at is None else moments.last_day(one.expires_at),
         "kept_days": round(merges.UNDONE_WITHIN_S / 86_400),
     }
     if wants_page():
@@ -86,7 +92,7 @@ def person_erasure(person_id: str) -> ResponseReturnValue:
         counts = erasure(session, one)
         swallowed = merges.page(session, one.collection_id, into=one, limit=_MERGES)
     names = [each.merge.person["name"] for each in swallowed if each.merge.person]
-    return render_template("_erasure.html", person=one, counts=counts, swallowed=names)
+    return render_template("_erasure.html", person=one, counts=counts, swallowed=names, hours=receipts.hours())
 
 
 def _gone(session: Session, collection_id: int, person_id: str) -> ResponseReturnValue:
@@ -94,6 +100,10 @@ def _gone(session: Session, collection_id: int, person_id: str) -> ResponseRetur
     remained = merges.remained_of(session, collection_id, person_id)
     if not wants_page():
         raise NotFound("person", person_id)
+    erased = erasures.page(session, collection_id, person=person_id, limit=1) if remained is None else []
+    if erased:
+        shown = {"title": _("This person was erased"), "receipt": receipts.told(erased[0])}
+        return render_template("person_erased.html", **shown), 404
     if remained is None:
         return failure(
             404, _("Nobody is here"), _("This person was erased, or the address is wrong. Look for them under People.")

@@ -6,8 +6,8 @@ For templates ``reasons.of_rejection("no_face").title``; for scripts ``{% includ
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
-from services.errors import Rejection
 from services.gateway.console.language import gettext as _
+from services.rejections import Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def for_scripts() -> dict[str, dict[str, dict[str, str]]]:
 
 
 def rejections() -> dict[str, Explained]:
-    """Every reason of :class:`services.errors.Rejection`."""
+    """Every reason of :class:`services.rejections.Rejection`."""
     closer = _("Use a photo taken from closer, or one with more pixels.")
     again = _("The file is cut short or damaged. Copy it again from where it came.")
     return {
@@ -125,6 +125,15 @@ def rejections() -> dict[str, Explained]:
         Rejection.DISK_FULL: Explained(
             _("No room left"), _("Free some space where the service keeps its photos, and import again.")
         ),
+        Rejection.NO_BASIS: Explained(_("No lawful basis is recorded"), _("Record it under People, Basis and notice.")),
+        Rejection.NO_CONSENT: Explained(
+            _("No consent is recorded"),
+            _("Here people are enrolled by their consent. Record it, then add the photo again."),
+        ),
+        Rejection.EXPIRED: Explained(
+            _("Their time is over"),
+            _("The day until which they may be kept is past. Give another one, if that is right."),
+        ),
     }
 
 
@@ -164,7 +173,16 @@ def problems() -> dict[str, Explained]:
             _("The file is missing from the photo store"),
             _("Import the photo again. `colega check` finds what is missing."),
         ),
+        "damaged-object": Explained(
+            _("A file in the photo store is damaged"),
+            _("It is not shown. `colega check --repair` mends what can be mended; photos come back from a backup."),
+        ),
         "conflict": Explained(_("The request contradicts the present state"), changed),
+        "basis-missing": Explained(_("No lawful basis is recorded"), _("Record it under People, Basis and notice.")),
+        "consent-missing": Explained(
+            _("No consent is recorded"),
+            _("Here people are enrolled by their consent. Record it, then add the photo again."),
+        ),
         "changed-meanwhile": Explained(_("It was changed meanwhile"), changed),
         "cancelled": Explained(_("It was cancelled"), _("Start it again if that was wrong.")),
         "invalid-request": Explained(
@@ -178,8 +196,21 @@ def problems() -> dict[str, Explained]:
         "invalid-settings": Explained(_("A setting cannot be used"), ask),
         "unavailable": Explained(_("A part of the service does not answer"), wait),
         "too-many-requests": Explained(_("Too many requests at once"), _("Wait a few seconds and try again.")),
+        "rate-exceeded": Explained(
+            _("Too many requests in a short time"), _("Wait a minute. If it comes again, ask for a key of your own.")
+        ),
+        "too-slow": Explained(
+            _("The request came too slowly"),
+            _("Try again over a faster line, or send fewer or smaller photos at once."),
+        ),
+        "audit-unavailable": Explained(_("The audit cannot be written"), wait),
+        "backup-damaged": Explained(_("The backup cannot be used"), ask),
+        "backup-unavailable": Explained(_("The place of the backups does not answer"), wait),
         "catalog-unavailable": Explained(_("The catalog does not answer"), wait),
         "photo-store-unavailable": Explained(_("The photo store does not answer"), wait),
+        "wrapping-key-missing": Explained(
+            _("A wrapping key is missing"), _("Ask whoever runs the service to give it the key again.")
+        ),
         "broker-unavailable": Explained(_("The broker does not answer"), wait),
         "no-answer-in-time": Explained(_("No answer before the deadline"), wait),
         "index-behind": Explained(

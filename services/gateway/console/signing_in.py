@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from services.catalog import keys, sessions
 from services.errors import Forbidden, Unauthorized
-from services.gateway import auth
+from services.gateway import auditing, auth
 from services.gateway.console import language
 from services.gateway.console.language import gettext as _
 from services.gateway.console.pages import THEME_COOKIE, THEMES, local_path, page, public
@@ -39,6 +39,7 @@ def sign_in() -> ResponseReturnValue:
             found = keys.check(session, shown)
             sessions.end(session, request.cookies.get(auth.COOKIE, ""))
             cookie = sessions.begin(session, found)
+            auditing.note(key=found.public_id)
     except Unauthorized:
         mine.attempts.failed(address)
         sentence = _("This key is unknown, revoked or expired. Check that you have copied all of it.")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import render_template, url_for
+from flask import g, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from services.catalog import computations, jobs
@@ -19,6 +19,7 @@ from services.gateway.doors import SCOPES, collection_of, gateway
 
 _JOBS = 12
 _OK = "ok"
+_WARNINGS = {"slow", "behind", "loading", "off"}
 _LAG, _LITTLE_DISK, _LEAST_DISK_MB = 1000, 0.05, 1024
 _IMPORTS = "console.import_job"
 
@@ -36,12 +37,13 @@ class Trouble:
 
 @page("/status", "read")
 def status() -> ResponseReturnValue:
-    """Each part, and what is wrong with it; the page works while any part but the catalog is away."""
+    """Each part, and what is wrong with it; the page works while any part is away, for who was here before."""
     told = status_answers.told_of(gateway())
     return render_template(
         "status.html",
         told=told,
         parts=_parts(),
+        states=_states(),
         queues=_queues(),
         kinds=_kinds(),
         words=model_words.words(),
@@ -75,13 +77,42 @@ def _parts() -> dict[str, tuple[str, str]]:
             _("Bulk worker"),
             _("Photos that were imported wait until one runs. colega up starts it again; elsewhere start one more."),
         ),
+        "maintenance": (
+            _("Maintenance"),
+            _(
+                "What was lost is not sent again and nothing is tidied up. colega up starts it again; elsewhere start it."
+            ),
+        ),
+        "disk": (_("Disk"), _("Free some space where the service keeps its data, before imports are refused.")),
+        "clock": (
+            _("Clocks"),
+            _("Two machines are more than two seconds apart, so searches end too early. Have all of them set by NTP."),
+        ),
+    }
+
+
+def _states() -> dict[str, str]:
+    """What each state of a part is called."""
+    return {
+        "ok": _("works"),
+        "old": _("older version"),
+        "away": _("away"),
+        "slow": _("slow"),
+        "locked": _("locked by another writer"),
+        "full": _("full"),
+        "low": _("nearly full"),
+        "stuck": _("stands still"),
+        "behind": _("far behind"),
+        "loading": _("being loaded"),
+        "off": _("apart"),
+        "unknown": _("not known"),
     }
 
 
 def _kinds() -> dict[str, str]:
     """What kinds of processes are called."""
     named = {name: called for name, (called, _advice) in _parts().items()}
-    return named | {"training": _("Training worker"), "maintenance": _("Maintenance"), "gateway": _("Gateway")}
+    return named | {"training": _("Training worker"), "gateway": _("Gateway")}
 
 
 def _queues() -> dict[str, str]:
@@ -96,14 +127,33 @@ def _queues() -> dict[str, str]:
     }
 
 
+def _held(told: Mapping[str, Any]) -> Iterator[Trouble]:
+    """People whose time is over and who are not erased before somebody confirms it."""
+    for one in told.get("collections", []):
+        if held := one["retention"]["held"]:
+            what = ngettext(
+                "%(count)s person in %(name)s is due to be erased and held back",
+                "%(count)s people in %(name)s are due to be erased and held back",
+                held,
+            )
+            yield Trouble(
+                what % {"count": held, "name": one["name"]},
+                _("That is much at once, or the clock has jumped. Look under People, Basis and notice."),
+            )
+
+
 def _troubles(told: Mapping[str, Any]) -> Iterator[Trouble]:
+    yield from _held(told)
     for part, state in told["checks"].items():
-        if state != _OK:
+        if state not in {_OK, "unknown"} and part != "disk":  # What is left of the disk is told below.
             name, advice = _parts()[part]
             if state == "old":
                 yield Trouble(_("The tables of the catalog are of an older version"), _("Run colega migrate."))
-            else:
+            elif state == "away":
                 yield Trouble(_("%(part)s: does not answer") % {"part": name}, advice)
+            else:
+                what = _("%(part)s: %(state)s") % {"part": name, "state": _states().get(state, state)}
+                yield Trouble(what, advice, is_serious=state not in _WARNINGS)
     free, total = told["disk"]["free_mb"], told["disk"]["total_mb"]
     if free < _LEAST_DISK_MB or free < _LITTLE_DISK * total:
         left = language().number(round(free / 1024, 1))
@@ -180,6 +230,8 @@ def _of_webhooks(told: Mapping[str, Any]) -> Iterator[Trouble]:
 
 def _jobs() -> list[dict[str, Any]]:
     """The last jobs of the collection; none while the catalog does not answer."""
+    if g.get("without_catalog"):
+        return []
     try:
         with gateway().catalog.reading() as session:
             mine = collection_of(session, collection())

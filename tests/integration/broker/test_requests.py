@@ -9,10 +9,14 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from services import trail
 from services.broker import names
 from services.broker.app import celery_app
-from services.broker.requests import Answering, Ask, Asking, Search, Searching, Waking
-from services.errors import BrokerUnavailable, IndexBehind, PhotoRefused, Rejection, WorkersBusy
+from services.broker.requests import Answering, Ask, Asking, Search, Searching
+from services.broker.send import Queue
+from services.broker.waking import News, Waking
+from services.errors import BrokerUnavailable, IndexBehind, PhotoRefused, WorkersBusy
+from services.rejections import Rejection
 
 SEARCH = Search(collection=1, generation=1)
 
@@ -155,8 +159,37 @@ def test_every_searcher_is_woken(valkey: str) -> None:
     Waking(valkey).wake()
 
     started = time.monotonic()
-    assert [searcher.arrived(block_s=30, most=1) for searcher in searchers] == [([], True), ([], True)]
+    assert [searcher.arrived(block_s=30, most=1)[:2] for searcher in searchers] == [([], True), ([], True)]
     assert time.monotonic() - started < 20  # They did not sit out their time; no figure, only far from 60 s.
+
+
+def test_who_is_woken_is_told_what_has_grown_and_on_whose_behalf(valkey: str) -> None:
+    searcher = Searching(valkey)
+    searcher.register()
+    trail.begin("request-7")
+
+    Waking(valkey).wake(3, 12, [0.5, 1.25])
+    Waking(valkey).wake()
+    [told, nothing] = searcher.arrived(block_s=30, most=1).news
+
+    assert told == News(3, 12, (0.5, 1.25), {"request": "request-7"})
+    assert nothing.sequence == 0
+
+
+@pytest.mark.parametrize("message", [b"1", b"not JSON", b'{"collection": "x"}', b"[]"])
+def test_a_wake_up_of_another_version_tells_nothing(message: bytes) -> None:
+    assert News.of_message(message) == News()
+
+
+def test_the_age_of_the_next_message_is_known(valkey: str) -> None:
+    queue = Queue(valkey)
+    assert queue.oldest_s() == {}
+
+    queue.ingest([1], names.BULK)
+    queue.ingest([2], names.BULK)
+
+    assert list(queue.oldest_s()) == [names.BULK]
+    assert 0 <= queue.oldest_s()[names.BULK] < 60
 
 
 def test_a_broker_that_is_away_is_named_at_once() -> None:

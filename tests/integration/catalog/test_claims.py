@@ -7,7 +7,7 @@ from sqlalchemy import update
 from services.catalog import claims, jobs
 from services.catalog.engine import Catalog
 from services.catalog.schema import Item
-from services.errors import Rejection
+from services.rejections import Rejection
 from tests.integration.catalog import rows
 
 

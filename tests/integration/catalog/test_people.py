@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from services.catalog import faces, listing, log, merges, people
+from services.catalog import faces, jobs, listing, log, merges, people
 from services.catalog.engine import Catalog
 from services.catalog.schema import Embedding, Face, LogEntry, Person, Photo, Removal
 from services.errors import Conflict, InvalidRequest
@@ -163,6 +163,24 @@ def test_erasing_a_person_leaves_no_row_that_shows_them(catalog: Catalog) -> Non
         assert removed == {alone.object_key, *(face.chip_key for face in mine)}
         last = log.entries(session, gallery, generation, head - 2, 10)
         assert [(e.operation, e.vector) for e in last] == [("remove", None), ("remove", None)]
+
+
+def test_erasing_a_person_takes_photos_along_that_were_sent_as_theirs_and_show_no_face(catalog: Catalog) -> None:
+    with catalog.transaction() as session:
+        ana, ben = (people.ensure(session, rows.gallery(session).id, name) for name in ("Ana", "Ben"))
+        job = rows.job(session)
+        refused, of_both, of_ben = (rows.photo(session, content) for content in ("refused", "of both", "Ben's"))
+        for photo, whose in ((refused, [ana]), (of_both, [ana, ben]), (of_ben, [ana])):
+            photo.state = "rejected"
+            for person in whose:
+                jobs.add_item(session, job, "a.jpg", photo=photo, person=person, state="rejected")
+        rows.face(session, of_ben, ben)
+
+    with catalog.transaction() as session:
+        people.delete(session, people.by_name(session, rows.gallery(session).id, "Ana")[0])
+
+    with catalog.reading() as session:
+        assert set(session.scalars(select(Photo.source_name))) == {"of both.jpg", "Ben's.jpg"}
 
 
 def test_a_face_kept_as_a_box_cannot_be_assigned(catalog: Catalog) -> None:

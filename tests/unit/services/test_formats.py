@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from services import formats
-from services.errors import PhotoRefused, Rejection
+from services.errors import PhotoRefused
+from services.rejections import Rejection
 
 NOT_TAKEN = {
     ".ico",

@@ -11,6 +11,8 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+beside = "0001"
+"""The oldest revision whose code works on this schema, too."""
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 UNFINISHED = sa.text("state IN ('queued', 'running')")

@@ -72,6 +72,25 @@ def test_an_orderly_end_is_told_from_a_sudden_one(tmp_path: Path) -> None:
     third.release()
 
 
+def test_a_sudden_end_is_told_until_somebody_has_seen_to_it(tmp_path: Path) -> None:
+    """Whoever holds the folder in between, as a check without a service does, leaves that to the next start."""
+    killed = Lock.take(tmp_path)
+    os.utime(killed.descriptor, (1_700_000_000, 1_700_000_000))
+    os.close(killed.descriptor)
+    between = Lock.take(tmp_path)
+    between.beat()
+    between.release()
+
+    started = Lock.take(tmp_path)
+    assert started.died_at == pytest.approx(1_700_000_000)
+    started.settled()
+    started.release()
+
+    after = Lock.take(tmp_path)
+    assert after.died_at is None
+    after.release()
+
+
 def test_two_folders_do_not_know_each_other(tmp_path: Path) -> None:
     """Side by side."""
     locks = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import CannotStart
+from services.local import processes
 from services.local.processes import Child, Program, end, wait_ready
 from tests.waiting import eventually
 
@@ -135,3 +136,18 @@ def end_of(child: Child) -> None:
     """Wait for the end of one that ends by itself."""
     assert child._process is not None
     child._process.wait(10)
+
+
+def test_a_log_that_is_being_written_is_put_aside(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    with processes._log_file(log) as writer:
+        for n in range(5):
+            writer.write(f"before {n}\n".encode())
+            writer.flush()
+            processes.put_aside(log)
+        writer.write(b"after\n")
+
+    assert log.read_text() == "after\n"
+    kept = [log.with_name(f"part.log.{n}").read_text() for n in (1, 2, 3)]
+    assert kept == ["before 4\n", "before 3\n", "before 2\n"]
+    assert len(list(tmp_path.iterdir())) == 4

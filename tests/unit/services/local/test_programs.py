@@ -6,8 +6,9 @@ import pytest
 
 from services.local import ports, programs, seaweedfs, valkey
 from services.local.door import Door
-from services.local.instance import Instance
+from services.local.instance import WRAPPING_KEY, Instance
 from services.local.programs import Given
+from services.photos import wrapping
 from services.settings import (
     BrokerSettings,
     CatalogSettings,
@@ -57,12 +58,30 @@ def test_what_the_user_has_set_is_handed_on_and_where_we_listen_is_not(
     assert not {"COLEGA_API_KEY", "SSH_AUTH_SOCK"} & set(environment)
 
 
-def test_a_server_that_the_settings_name_is_used_and_none_started() -> None:
+def test_a_server_that_the_settings_name_is_used_and_none_started(instance: Instance) -> None:
     """A catalog on PostgreSQL, and the other two from here."""
     given = Given.by(Environment.of_process({"COLEGA_CATALOG_URL": "postgresql+psycopg://one/colega"}))
 
     assert given == Given(catalog=True, photos=False, broker=False)
-    assert "COLEGA_CATALOG_URL" not in programs.environment(DATA, Instance(ports={"broker": 1, "store_s3": 2}), given)
+    assert "COLEGA_CATALOG_URL" not in programs.environment(DATA, instance, given)
+
+
+def test_children_are_told_where_the_wrapping_key_is_unless_the_user_gives_one(
+    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its file: the key itself is in no environment that we make."""
+    assert "COLEGA_WRAPPING_KEYS_FILE" not in programs.environment(tmp_path, instance, NOTHING)
+    key = tmp_path / WRAPPING_KEY
+    key.parent.mkdir()
+    key.write_text(f"{wrapping.generated()}\n")
+
+    made = programs.environment(tmp_path, instance, NOTHING)
+    monkeypatch.setenv("COLEGA_WRAPPING_KEYS", wrapping.generated())
+    given = Given.by(Environment.of_process())
+
+    assert made["COLEGA_WRAPPING_KEYS_FILE"] == str(key)
+    assert given.wrapping
+    assert "COLEGA_WRAPPING_KEYS_FILE" not in programs.environment(tmp_path, instance, given)
 
 
 def test_no_secret_is_seen_in_a_list_of_processes(instance: Instance, tmp_path: Path) -> None:

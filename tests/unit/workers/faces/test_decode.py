@@ -12,7 +12,8 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from services.errors import PhotoRefused, Rejection
+from services.errors import PhotoRefused
+from services.rejections import Rejection
 from workers.faces.decode import decode
 from workers.faces.values import Decoded, Pixels
 

@@ -191,13 +191,18 @@ def test_another_graph_in_a_facenets_bundle_changes_nothing(copied: Path, bundle
     assert (made.directory / description.FP32).read_bytes() == (bundle.directory / description.FP32).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["../weights.safetensors", "/tmp/x", "sub/other.txt", "link"])
+@pytest.mark.parametrize("name", ["../weights.safetensors", "/tmp/x", "sub/other.txt", "link", "sparse"])
 def test_an_archive_with_anything_else_is_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "bundle.tar"
     with tarfile.open(path, "w:") as archive:
         member = tarfile.TarInfo(name)
         if name == "link":
             member.name, member.type, member.linkname = description.WEIGHTS, tarfile.SYMTYPE, "/etc/passwd"
+        if name == "sparse":  # Eight gigabytes, of which nothing is there.
+            member.name, member.pax_headers = (
+                description.WEIGHTS,
+                {"GNU.sparse.size": str(2**33), "GNU.sparse.map": "0,0"},
+            )
         archive.addfile(member, io.BytesIO())
 
     with pytest.raises(InvalidModel, match="no file of a bundle"):

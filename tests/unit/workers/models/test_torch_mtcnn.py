@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.errors import PhotoRefused, Rejection
+from services.errors import PhotoRefused
+from services.rejections import Rejection
 from tests import torch as installed
 from workers.faces import decode
 from workers.faces.batches import BatchPipeline

@@ -27,9 +27,12 @@ export async function enrol({ person = null, name = "", externalId = "" }, photo
   const form = new FormData();
   form.append("photo", photo, filename);
   let accepted;
+  const agreed = document.getElementById("picker-consent")?.checked ? new Date().toISOString() : null;
+  if (person && agreed) await ask("POST", `people/${person.id}/consent`, { json: { given_at: agreed } });
   if (person) accepted = await ask("POST", `people/${person.id}/photos`, { form });
   else {
     form.append("name", name);
+    if (agreed) form.append("consent_given_at", agreed);
     if (externalId) form.append("external_id", externalId);
     accepted = await ask("POST", "people", { form });
   }

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from services.errors import ColegaError, Rejection
+from services.errors import ColegaError
 from services.gateway import problems as http
 from services.gateway.console import language, reasons
 from services.gateway.console.language import SOURCE, languages
+from services.rejections import Rejection
 
 
 @pytest.fixture(params=sorted(languages()))
