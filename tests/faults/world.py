@@ -16,7 +16,8 @@ from tests.proxies import Proxy
 from tests.running import Running
 from tests.stack import Stack
 
-DISK_MB = 600
+DISK_MB = 2048
+"""Health calls a disk low that has less than a GiB."""
 
 
 class World:
