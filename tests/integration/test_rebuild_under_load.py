@@ -163,7 +163,7 @@ def _begun(service: Running, gallery: str) -> str:
     """A rebuild of *gallery* to the other model, embedded and compared."""
     body = {"model": NEW, "switch": "manual"}
     rebuild = str(service.client(gallery).send("POST", "/v1/rebuilds", body=body)["rebuild"])
-    service.wait_until(lambda: _state(service, gallery, rebuild) in {"ready", "stopped", "failed"}, 60)
+    service.wait_until(lambda: _state(service, gallery, rebuild) in {"ready", "stopped", "failed"}, 180)
     return rebuild
 
 
