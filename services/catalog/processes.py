@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from services.catalog.engine import upsert
@@ -42,8 +42,11 @@ def gone(session: Session, process_id: str) -> None:
 
 def running(session: Session, *, within_s: float = ALIVE_WITHIN_S) -> Sequence[Process]:
     """The processes seen within *within_s*, by kind. Who was seen in the future was seen by a clock that was set back since."""
-    alive = select(Process).where(Process.seen_at > now() - within_s, Process.seen_at < now() + within_s)
-    return session.scalars(alive.order_by(Process.kind, Process.id)).all()
+    return session.scalars(select(Process).where(_is_alive(within_s)).order_by(Process.kind, Process.id)).all()
+
+
+def _is_alive(within_s: float) -> ColumnElement[bool]:
+    return and_(Process.seen_at > now() - within_s, Process.seen_at < now() + within_s)
 
 
 class Seen(NamedTuple):
@@ -56,7 +59,7 @@ class Seen(NamedTuple):
 
 def seen(session: Session, kind: str) -> list[Seen]:
     """The processes of a kind that were not forgotten, those that have died without a word among them."""
-    rows = session.execute(select(Process, Process.seen_at > now() - ALIVE_WITHIN_S).where(Process.kind == kind))
+    rows = session.execute(select(Process, _is_alive(ALIVE_WITHIN_S)).where(Process.kind == kind))
     return [Seen(process, bool(is_running)) for process, is_running in rows]
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import socket
-from pathlib import Path
 from typing import Any
 
 from flask import Response, g, jsonify, request
@@ -12,6 +11,7 @@ from services.catalog import requests
 from services.errors import CatalogUnavailable, ColegaError, InvalidRequest
 from services.gateway import auditing
 from services.gateway.doors import gateway, key
+from services.process_starts import started_at
 
 HEADER = "Idempotency-Key"
 CREATING = {
@@ -97,11 +97,7 @@ def remember(response: Response) -> Response:
 
 def _process(pid: int) -> str:
     """A process of this machine, told from a later one that has its number: ``host:pid:started``. Of one that is gone, no other's."""
-    try:
-        started = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except OSError:
-        started = "gone"
-    return f"{socket.gethostname()}:{pid}:{started}"
+    return f"{socket.gethostname()}:{pid}:{started_at(pid)}"
 
 
 def _is_at_it(process: str, request_: tuple[int, str]) -> bool:

@@ -3,7 +3,6 @@
 ``python -m services.local.first_steps``; the supervisor reads the key from ``DATA/instance.json`` afterwards.
 """
 
-import sys
 import time
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from services import wrappings
 from services.catalog import audit, keys
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
-from services.errors import ColegaError, Unauthorized
+from services.errors import Unauthorized
+from services.local import step
 from services.local.instance import Instance
-from services.logs import configure, last_words
 from services.sealing_settings import SealingSettings
-from services.settings import CatalogSettings, Environment, Home
+from services.settings import Environment, Home
 
 KEY_NAME = "first key"
 
@@ -33,19 +32,10 @@ def take(catalog: Catalog, data: Path) -> None:
     instance.write(data)
 
 
-def main() -> None:
-    """The command."""
-    environment = Environment.of_process()
-    settings, home = environment.load(CatalogSettings), environment.load(Home)
-    configure(home)
-    try:
-        catalog = Catalog(settings.catalog_url.get_secret_value(), busy_s=settings.catalog_busy_s)
-        take(catalog, home.data)
-        wrappings.given(environment.load(SealingSettings), catalog)
-        catalog.close()
-    except ColegaError as error:
-        sys.exit(last_words(home, error))
+def _steps(environment: Environment, catalog: Catalog) -> None:
+    take(catalog, environment.load(Home).data)
+    wrappings.given(environment.load(SealingSettings), catalog)
 
 
 if __name__ == "__main__":
-    main()
+    step.run(_steps)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import CannotStart
+from services.process_starts import started_at
 
 FILE_NAME = "lock"
 LEFTOVERS_WITHIN_S = 20.0
@@ -55,7 +56,7 @@ class Lock:
             os.close(descriptor)
             raise
         died_at = os.fstat(descriptor).st_mtime if os.fstat(descriptor).st_size else None
-        _write(descriptor, f"{os.getpid()} {_started_at(os.getpid())}\n")
+        _write(descriptor, f"{os.getpid()} {started_at(os.getpid())}\n")
         return cls(descriptor, path, died_at=died_at)
 
     def beat(self) -> None:
@@ -119,18 +120,9 @@ def _wait_for(descriptor: int, path: Path, within_s: float) -> None:
 def _supervisor(descriptor: int) -> int | None:
     """The process id in the file, if it is still the process that wrote it."""
     words = os.pread(descriptor, 100, 0).decode(errors="replace").split()
-    if len(words) == 2 and words[0].isdigit() and words[1] == _started_at(int(words[0])):
+    if len(words) == 2 and words[0].isdigit() and words[1] == started_at(int(words[0])):
         return int(words[0])
     return None
-
-
-def _started_at(pid: int) -> str:
-    """When a process began, in the kernel's ticks; a process id alone is used again. Empty: there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in {"Z", "X"} else fields[19]
 
 
 def _still_there(path: Path) -> str:

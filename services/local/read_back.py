@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from services.catalog import photos
 from services.catalog.engine import Catalog
-from services.errors import ColegaError
-from services.logs import configure, last_words, logger
-from services.settings import CatalogSettings, Environment, Home
+from services.local import step
+from services.logs import logger
+from services.settings import Environment
 from services.vault import Vault
 
 LOST = "photo.lost"
@@ -27,22 +27,12 @@ def lost(recent: Iterable[tuple[str, str]], holds: Callable[[str, str], bool]) -
         return [key for (key, _), there in zip(wanted, held, strict=True) if not there]
 
 
-def main() -> None:
-    """The command."""
-    environment = Environment.of_process()
-    settings, home = environment.load(CatalogSettings), environment.load(Home)
-    configure(home)
-    try:
-        catalog = Catalog(settings.catalog_url.get_secret_value(), busy_s=settings.catalog_busy_s)
-        with catalog.reading() as session:
-            recent = photos.recent(session, float(sys.argv[1]))
-        store = Vault.of(environment, catalog)
-        gone = lost(recent, store.holds)
-    except ColegaError as error:
-        sys.exit(last_words(home, error))
-    for key in gone:
+def _read_back(environment: Environment, catalog: Catalog) -> None:
+    with catalog.reading() as session:
+        recent = photos.recent(session, float(sys.argv[1]))
+    for key in lost(recent, Vault.of(environment, catalog).holds):
         logger().error(LOST, object=key)
 
 
 if __name__ == "__main__":
-    main()
+    step.run(_read_back)

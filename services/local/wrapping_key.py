@@ -4,7 +4,6 @@
 """
 
 import os
-import sys
 from pathlib import Path
 
 from sqlalchemy import inspect
@@ -12,11 +11,11 @@ from sqlalchemy import inspect
 from services.catalog import sealed
 from services.catalog.engine import Catalog
 from services.catalog.sealing_schema import WrappingKey
-from services.errors import CannotStart, ColegaError
+from services.errors import CannotStart
+from services.local import step
 from services.local.instance import WRAPPING_KEY
-from services.logs import configure, last_words
 from services.photos import wrapping
-from services.settings import CatalogSettings, Environment, Home
+from services.settings import Home
 
 
 def make(catalog: Catalog, data: Path) -> None:
@@ -52,18 +51,5 @@ def _known(catalog: Catalog) -> list[str]:
         return list(reversed(sealed.registered(session)))
 
 
-def main() -> None:
-    """The command of the one-off process."""
-    environment = Environment.of_process()
-    settings, home = environment.load(CatalogSettings), environment.load(Home)
-    configure(home)
-    try:
-        catalog = Catalog(settings.catalog_url.get_secret_value(), busy_s=settings.catalog_busy_s)
-        make(catalog, home.data)
-        catalog.close()
-    except ColegaError as error:
-        sys.exit(last_words(home, error))
-
-
 if __name__ == "__main__":
-    main()
+    step.run(lambda environment, catalog: make(catalog, environment.load(Home).data))

@@ -83,26 +83,18 @@ def _paused(chance: random.Random, longest_s: float) -> Fault:
 
 def _broker_emptied(chance: random.Random, longest_s: float) -> Fault:
     del chance
-
-    @contextlib.contextmanager
-    def block(world: World) -> Iterator[None]:
-        child = world.servers.children["broker"]
-        child.kill()
-        try:
-            yield
-        finally:
-            child.start()
-            wait_ready([child])
-
-    return Fault("broker restarted, empty", block, longest_s / 4, _away("broker"))
+    return _server_killed("broker", "broker restarted, empty", longest_s, "broker")
 
 
 def _store_restarted(chance: random.Random, longest_s: float) -> Fault:
     del chance
+    return _server_killed("store", "photo store kill -9", longest_s, "photos")
 
+
+def _server_killed(server: str, name: str, longest_s: float, check: str) -> Fault:
     @contextlib.contextmanager
     def block(world: World) -> Iterator[None]:
-        child = world.servers.children["store"]
+        child = world.servers.children[server]
         child.kill()
         try:
             yield
@@ -110,7 +102,7 @@ def _store_restarted(chance: random.Random, longest_s: float) -> Fault:
             child.start()
             wait_ready([child])
 
-    return Fault("photo store kill -9", block, longest_s / 4, _away("photos"))
+    return Fault(name, block, longest_s / 4, _away(check))
 
 
 def _store_errors(chance: random.Random, longest_s: float) -> Fault:

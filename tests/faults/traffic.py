@@ -86,7 +86,6 @@ class Traffic:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._failed: list[BaseException] = []
-        self._url = str(service.instance()["url"])
 
     def enrol_first(self, count: int) -> None:
         """Enrol so many before anything fails, and wait until they are found."""
