@@ -131,6 +131,18 @@ def test_a_person_is_renamed_and_described(console: Console, named: str) -> None
     )  # With an external id two may share a name.
 
 
+def test_a_click_before_the_scripts_are_there_is_done_when_they_are(console: Console, named: str) -> None:
+    [grace] = console.service.client(named).people.named("Grace Hopper")
+    page = console.page()
+    late: list[Route] = []
+    page.route("**/js/people/person.js", lambda route: late.append(route))  # noqa: PLW0108 - Playwright marks what it is given.
+    page.goto(f"/people/{grace['id']}?collection={named}", wait_until="commit")
+    page.get_by_role("button", name="Edit details…").click()
+    expect(page.get_by_label("Erase them after")).not_to_be_visible()
+    late[0].continue_()
+    expect(page.get_by_label("Erase them after")).to_be_visible()
+
+
 def test_a_name_that_somebody_has_is_refused_in_place(console: Console, named: str) -> None:
     page = _person(console, named, "Joe Biden")
     page.get_by_role("button", name="Rename").click()
