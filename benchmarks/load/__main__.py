@@ -11,6 +11,8 @@ from benchmarks.machine import Row, describe, finish, parser
 from benchmarks.running import Service
 
 _P99_MS = 1000.0
+_USUAL = 0.7
+"""Of capacity."""
 _FIRST_RATE = 6.0
 _STEP = 1.25
 _STEP_S, _CONFIRM_S, _MIXED_S, _WARM_S, _OVERLOAD_S, _AFTER_S = 45.0, 300.0, 1800.0, 600.0, 60.0, 30.0
@@ -56,9 +58,9 @@ def _capacity(load: Load, shorter: float) -> tuple[float, list[Row]]:
 
 def _mixed(service: Service, load: Load, capacity: float, shorter: float) -> list[Row]:
     """Half an hour at 70% of capacity: errors, p99 to p50, and what memory does after ten minutes."""
-    case = f"{_MIXED_S * shorter / 60:.0f} minutes at {0.7 * capacity:.1f}/s"
+    case = f"{_MIXED_S * shorter / 60:.0f} minutes at {_USUAL * capacity:.1f}/s"
     with Watching(service) as watching:
-        took = load.at(0.7 * capacity, _MIXED_S * shorter)
+        took = load.at(_USUAL * capacity, _MIXED_S * shorter)
     rows = _by_kind(case, took)
     rows += [Row(case, f"{kind}, p99 over p50", took.p99(kind) / took.p50(kind)) for kind in took.kinds]
     slopes = watching.slopes_mb(after_s=_WARM_S * shorter)
@@ -71,10 +73,16 @@ def _mixed(service: Service, load: Load, capacity: float, shorter: float) -> lis
 
 
 def _overload(load: Load, capacity: float, shorter: float) -> list[Row]:
-    """Five times as much as it can do, beside what it is like at capacity, and how soon it is well again."""
+    """Five times as much as it can do, beside what it is like at capacity, and how soon it is well again.
+
+    A part of it goes on when the rest ends: those who ask then are who see how long it takes.
+    """
     usual = load.at(capacity, _OVERLOAD_S * shorter)
-    over = load.at(5 * capacity, _OVERLOAD_S * shorter)
-    after = load.at(0.7 * capacity, _AFTER_S * max(shorter, 0.5))
+    for_s = _OVERLOAD_S * shorter
+    beside = load.begin(_USUAL * capacity, for_s + _AFTER_S)
+    more = load.begin((5 - _USUAL) * capacity, for_s).end()
+    all_along = beside.end()
+    over = more.beside(all_along.until(more.last_at))
     case = f"5 x capacity, {5 * capacity:.0f}/s"
     rows = [*_by_kind("at capacity", usual), *_by_kind(case, over)]
     rows += [
@@ -82,9 +90,8 @@ def _overload(load: Load, capacity: float, shorter: float) -> list[Row]:
         for kind in over.kinds
     ]
     rows.append(Row(case, "refused without Retry-After", over.without_retry_after))
-    rows.append(
-        Row(case, "s until no request was refused or late any more", after.well_after_s(2 * usual.p99("search")))
-    )
+    well_s = all_along.well_after_s(more.last_at, 2 * usual.p99("search"))
+    rows.append(Row(case, f"s until at {_USUAL:.0%} of capacity no request was refused or late any more", well_s))
     return rows
 
 

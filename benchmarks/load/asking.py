@@ -1,15 +1,15 @@
 """Locust run at a rate for a while, and what came of it."""
 
+import itertools
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -66,11 +66,25 @@ class Asked:
         """99th percentile of the accepted, in ms."""
         return self._percentile(kind, 99)
 
-    def well_after_s(self, limit_ms: float) -> float:
-        """When the last request was sent that was refused, or that took longer than *limit_ms*; from the first request on."""
-        first = min(line["at"] for line in self.lines)
+    @property
+    def last_at(self) -> float:
+        """When the last request was sent, seconds since the epoch."""
+        return float(max(line["at"] for line in self.lines))
+
+    def until(self, at: float) -> "Asked":
+        """What was asked until *at*."""
+        return replace(self, lines=[line for line in self.lines if line["at"] <= at])
+
+    def beside(self, other: "Asked") -> "Asked":
+        """Both together, as one."""
+        without = self.without_retry_after + other.without_retry_after
+        cores = self.client_cores + other.client_cores
+        return Asked([*self.lines, *other.lines], max(self.took_s, other.took_s), without, cores)
+
+    def well_after_s(self, at: float, limit_ms: float) -> float:
+        """How long after *at* the last request was sent that was refused, or that took longer than *limit_ms*."""
         bad = [line["at"] for line in self.lines if line["status"] in _REFUSED or line["ms"] > limit_ms]
-        return float(max(bad, default=first) - first)
+        return float(max([*bad, at]) - at)
 
     def _percentile(self, kind: str, percent: float) -> float:
         taken = [line["ms"] for line in self.lines if line["kind"] == kind and 200 <= line["status"] < 300]
@@ -87,6 +101,8 @@ class Load:
     jobs: list[str] = field(default_factory=list)
     """Of all who were taken in."""
     people: int = 0
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _ended: int = 0
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="colega-load-"))
@@ -119,8 +135,14 @@ class Load:
 
     def at(self, rate: float, for_s: float) -> Asked:
         """Ask *rate* requests a second for *for_s* seconds; then wait until all who were taken in are found."""
+        asked = self.begin(rate, for_s).end()
+        self._wait()
+        return asked
+
+    def begin(self, rate: float, for_s: float) -> "Asking":
+        """Begin to ask, beside whatever else is asked."""
         users = max(int(rate * _LONGEST_S), _FEWEST_USERS)
-        out, instance = self._folder / "requests.jsonl", self.service.instance()
+        out, instance = self._folder / f"requests-{next(self._numbers)}.jsonl", self.service.instance()
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(self._folder), "LOAD_RATE": str(rate), "LOAD_USERS": str(users),
             "LOAD_KEY": instance["api_key"], "LOAD_OUT": str(out), "LOAD_QUERIES": str(self._folder / "queries"),
@@ -132,19 +154,11 @@ class Load:
             "--users", str(users), "--spawn-rate", str(users), "--run-time", f"{for_s:.0f}s",
             "--only-summary", "--skip-log", "--stop-timeout", "30",
         ]  # fmt: skip
-        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        took_s = time.monotonic() - began
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-        self.jobs += (mine := [line["job"] for line in lines if "job" in line])
-        self._wait(mine)
-        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        asked = [line for line in lines if "kind" in line]
-        return Asked(asked, for_s, sum("without" in line for line in lines), cpu_s / took_s)
+        return Asking(command, environment, out, for_s, self.jobs)
 
     def lost(self) -> list[Row]:
         """Of those who were acknowledged, how many were not taken in."""
+        self._wait()
         with self.service.client() as client:
             ends = [client.get(f"/v1/jobs/{job}").json() for job in self.jobs]
         done = sum(end["done"] + end["duplicate"] + end["rejected"] for end in ends)
@@ -155,12 +169,35 @@ class Load:
             Row(case, "rejected: no face found", sum(end["rejected"] for end in ends)),
         ]
 
-    def _wait(self, jobs: Sequence[str]) -> None:
+    def _wait(self) -> None:
         give_up_at = time.monotonic() + _ENDS_WITHIN_S
         with self.service.client() as client:
-            for job in jobs:
+            for job in self.jobs[self._ended :]:
                 while time.monotonic() < give_up_at and not _has_ended(client, job):
                     time.sleep(0.2)
+        self._ended = len(self.jobs)
+
+
+class Asking:
+    """A Locust that is asking."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], out: Path, for_s: float, jobs: list[str]
+    ) -> None:
+        self._out, self._for_s, self._jobs = out, for_s, jobs
+        self._began = time.monotonic()
+        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def end(self) -> Asked:
+        """Wait until it has ended, and note the jobs of all who were taken in."""
+        _, status, used = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        took_s = time.monotonic() - self._began
+        lines = [json.loads(line) for line in self._out.read_text("utf-8").splitlines()]
+        self._jobs += [line["job"] for line in lines if "job" in line]
+        asked = [line for line in lines if "kind" in line]
+        without = sum("without" in line for line in lines)
+        return Asked(asked, self._for_s, without, (used.ru_utime + used.ru_stime) / took_s)
 
 
 def _has_ended(client: httpx.Client, job: str) -> bool:
