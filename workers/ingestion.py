@@ -176,7 +176,7 @@ def _commit(
     live: Sequence[Generation],
     embedded: Mapping[int, Embedded],
 ) -> _Done:
-    """Write every item of *group* in a savepoint of its own."""
+    """Write every item of *group*, as many at once as do not depend on each other."""
     named = {p.work.person.id for p in group if p.work.person is not None}
     alive = set(
         session.scalars(select(Person.id).where(Person.id.in_(named)).order_by(Person.id).with_for_update(read=True))
@@ -185,31 +185,54 @@ def _commit(
     ended: list[Prepared] = []
     again: list[int] = []
     seen: list[int] = []
-    for one in group:
-        p = _unless_erased(one, alive)
-        if p.waits:
-            claims.wait_for_content(session, p.work)
-            continue
-        photo = session.get(Photo, p.work.photo.id, with_for_update=True, populate_existing=True)
-        if _was_merged(session, one, alive) or (photo is not None and _is_overtaken(session, photo, p)):
-            claims.put_back(session, [p.work])
-            again.append(p.work.item.id)
-            continue
-        with session.begin_nested() as savepoint:
-            if not claims.finish(session, p.work, p.outcome):
-                savepoint.rollback()  # The claim is somebody else's, or the photo is gone.
-                continue
-            if photo is not None:
-                changes += rounds.write(session, photo, p, live, embedded)
-                seen += [photo.id] if p.look is not None else []
-        ended.append(p)
-        again += claims.wake(session, p.work.photo.id)
+    for some in _independent(group):
+        photos = _locked(session, some)
+        mine: list[Prepared] = []
+        for one in some:
+            p, photo = _unless_erased(one, alive), photos.get(one.work.photo.id)
+            if p.waits:
+                claims.wait_for_content(session, p.work)
+            elif _was_merged(session, one, alive) or (photo is not None and _is_overtaken(session, photo, p)):
+                claims.put_back(session, [p.work])
+                again.append(p.work.item.id)
+            else:
+                mine.append(p)
+        finished = claims.finish_all(session, [(p.work, p.outcome) for p in mine])
+        mine = [p for p in mine if p.work.item.id in finished]  # The claims of others are somebody else's by now.
+        there = [(photos[p.work.photo.id], p) for p in mine if p.work.photo.id in photos]  # Or the photo is gone.
+        changes += rounds.write(session, there, live, embedded)
+        seen += [photo.id for photo, p in there if p.look is not None]
+        again += claims.wake(session, *(p.work.photo.id for p in mine))
+        ended += mine
     rounds.ask_for_a_look(session, seen, group[0].work.collection.round, live)
     appended = log.append(session, collection_id, changes)
     if set(appended.live) != {generation.id for generation in live}:
         raise _LiveChangedError
     ages_s = claims.stamp(session, [p.work.item.id for p in ended], appended.head)
     return _Done(again, ended, appended.head, ages_s)
+
+
+def _independent(group: Sequence[Prepared]) -> list[list[Prepared]]:
+    """*group* in order, cut so that what is done to one photo is seen by the next item that is about it.
+
+    A face that is there already is given away alone: it may be asked for twice.
+    """
+    cut: list[list[Prepared]] = []
+    about: set[int] = set()
+    for p in group:
+        if not cut or p.existing is not None or cut[-1][-1].existing is not None or p.work.photo.id in about:
+            cut.append([])
+            about = set()
+        cut[-1].append(p)
+        about.add(p.work.photo.id)
+    return cut
+
+
+def _locked(session: Session, some: Sequence[Prepared]) -> dict[int, Photo]:
+    """The rows of their photos that are still there, by number, as they are now and until the end of the transaction."""
+    wanted = select(Photo).where(Photo.id.in_([p.work.photo.id for p in some if not p.waits])).order_by(Photo.id)
+    rows = session.scalars(wanted.with_for_update().execution_options(populate_existing=True))
+    return {photo.id: photo for photo in rows}
 
 
 def _unless_erased(prepared: Prepared, alive: set[int]) -> Prepared:

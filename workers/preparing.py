@@ -9,7 +9,7 @@ import numpy as np
 from services.catalog import models, photos
 from services.catalog.claims import Outcome, Work
 from services.catalog.engine import Catalog
-from services.catalog.schema import Face, new_id
+from services.catalog.schema import Collection, Face, new_id
 from services.errors import PhotoRefused
 from services.rejections import Rejection
 from services.vault import Vault
@@ -72,10 +72,13 @@ def prepare(work: Sequence[Work], catalog: Catalog, store: Vault, registry: Regi
         else:
             under_way.append((mine, decided.existing if decided is not None else None))
     stored = store.get_many([mine.photo.object_key for mine, _ in under_way])
+    used_by = {
+        c.id: _used_by(c, catalog) for c in {mine.collection.id: mine.collection for mine, _ in under_way}.values()
+    }
     by_models: dict[tuple[str, str | None, Mode], list[_Photo]] = defaultdict(list)
     for (mine, existing), data in zip(under_way, stored, strict=True):
         mode = Mode.BALANCED if mine.item.box is None else Mode.THOROUGH
-        by_models[(*_used_by(mine, catalog), mode)].append((mine, existing, data))
+        by_models[(*used_by[mine.collection.id], mode)].append((mine, existing, data))
     for (model, detector, mode), photos_of in by_models.items():
         prepared += _look_at_all(photos_of, registry.pipeline(model, detector), mode)
     return prepared
@@ -120,9 +123,8 @@ def _is_asked_otherwise(work: Work) -> bool:
     return work.photo.reason == Rejection.SEVERAL_FACES and is_told
 
 
-def _used_by(work: Work, catalog: Catalog) -> tuple[str, str | None]:
-    """Digests of the collection's active embedder and of its detector."""
-    collection = work.collection
+def _used_by(collection: Collection, catalog: Catalog) -> tuple[str, str | None]:
+    """Digests of a collection's active embedder and of its detector."""
     with catalog.reading() as session:
         assert collection.model_id is not None, "Collections have a model once `prepare` has run."
         model = models.by_id(session, collection.model_id).digest

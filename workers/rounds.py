@@ -24,34 +24,52 @@ class Embedded:
     """By the public id that the chip is stored under."""
 
 
+_Found = tuple[Look, int, Face]
+"""A new row, of which detection of which look."""
+
+
 def write(
-    session: Session, photo: Photo, p: Prepared, live: Sequence[Generation], embedded: Mapping[int, Embedded]
+    session: Session,
+    photos: Sequence[tuple[Photo, Prepared]],
+    live: Sequence[Generation],
+    embedded: Mapping[int, Embedded],
 ) -> list[log.Change]:
-    """Faces, embeddings and the state of *photo*, which is locked, in every live generation.
+    """Faces, embeddings and the state of photos, which are locked, in every live generation.
 
     Args:
         session: A writing transaction.
-        photo: The row of the photo that *p* was prepared from.
-        p: What was seen in it; or a face that has a chip and belonged to nobody.
+        photos: The rows, each with what was seen in it; or with a face that has a chip and belonged to nobody.
         live: The generations that every face must be in.
         embedded: By model, the vectors of the chips.
 
     Returns:
         What is to be logged.
     """
+    changes: list[log.Change] = []
+    found: list[_Found] = []
+    rounds = sorted({generation.round for generation in live})
+    for photo, p in photos:
+        changed, new = _write(session, photo, p, rounds)
+        changes += changed
+        found += new
+    session.flush()
+    return changes + _embedded(session, found, live, embedded)
+
+
+def _write(session: Session, photo: Photo, p: Prepared, rounds: Sequence[int]) -> tuple[list[log.Change], list[_Found]]:
+    """One of them: what is to be logged by now, and rows that are to be embedded once they are numbered."""
     if p.outcome.state == "rejected" and photo.state != "done":
         photo.state, photo.reason = "rejected", None if p.outcome.reason is None else p.outcome.reason.value
         if p.reading is not None:
             _note_picture(photo, p.reading)
-        return []
+        return [], []
     if p.look is None:
-        return _assigned(session, p)
+        return _assigned(session, p), []
     photo.state, photo.reason = "done", None
     _note_picture(photo, p.look.reading)
-    rounds = sorted({generation.round for generation in live})
     if p.existing is None:
-        return _embedded(session, _all_new(session, photo, p, p.look, rounds), p.look, live, embedded)
-    return _made_whole(session, photo, p, p.look, p.existing, rounds, live, embedded)
+        return [], _all_new(session, photo, p, p.look, rounds)
+    return _made_whole(session, photo, p, p.look, p.existing, rounds)
 
 
 def _note_picture(photo: Photo, reading: Reading) -> None:
@@ -81,18 +99,17 @@ def _assigned(session: Session, p: Prepared) -> list[log.Change]:
     return faces.give(session, whole, p.work.person, by="import")
 
 
-def _all_new(session: Session, photo: Photo, p: Prepared, look: Look, rounds: Sequence[int]) -> list[tuple[int, Face]]:
-    """New rows of everything that was detected, with the place of each in the detections."""
+def _all_new(session: Session, photo: Photo, p: Prepared, look: Look, rounds: Sequence[int]) -> list[_Found]:
+    """New rows of everything that was detected."""
     public_ids = [look.public_ids.get(i) or faces.new_public_id() for i in range(len(look.reading.detections))]
     made = [
-        (i, Face(public_id=public_id, collection_id=photo.collection_id, photo_id=photo.id, round=round_))
+        (look, i, Face(public_id=public_id, collection_id=photo.collection_id, photo_id=photo.id, round=round_))
         for round_ in rounds
         for i, public_id in enumerate(public_ids)
     ]
-    for i, face in made:
+    for _, i, face in made:
         _fill(face, photo, p, look, i)
-    session.add_all(face for _, face in made)
-    session.flush()
+    session.add_all(face for *_, face in made)
     return made
 
 
@@ -103,14 +120,12 @@ def _made_whole(
     look: Look,
     existing: Face,
     rounds: Sequence[int],
-    live: Sequence[Generation],
-    embedded: Mapping[int, Embedded],
-) -> list[log.Change]:
+) -> tuple[list[log.Change], list[_Found]]:
     """A face that was kept as a box gets its chip in every live round; where a round has found one already, that one stays."""
     rows = {row.round: row for row in faces.rows_of(session, existing)}
     whole = [row for row in rows.values() if row.chip_key is not None]
     changes = faces.give(session, whole, p.work.person, by="import")
-    filled = []
+    filled: list[_Found] = []
     for round_ in rounds:
         row = rows.get(round_)
         if row is None:
@@ -118,20 +133,18 @@ def _made_whole(
             session.add(row)
         if row not in whole:
             _fill(row, photo, p, look, look.chosen)
-            filled.append((look.chosen, row))
-    session.flush()
-    return changes + _embedded(session, filled, look, live, embedded)
+            filled.append((look, look.chosen, row))
+    return changes, filled
 
 
 def _embedded(
     session: Session,
-    found: Sequence[tuple[int, Face]],
-    look: Look,
+    found: Sequence[_Found],
     live: Sequence[Generation],
     embedded: Mapping[int, Embedded],
 ) -> list[log.Change]:
     """Embeddings of those of *found* that have a chip, by every model that their round is live under."""
-    whole = [(look.public_ids[i], face) for i, face in found if face.chip_key is not None]
+    whole = [(look.public_ids[i], face) for look, i, face in found if face.chip_key is not None]
     rows = [
         {
             "face_id": face.id,

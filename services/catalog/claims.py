@@ -111,10 +111,22 @@ def renew(session: Session, work: Sequence[Work], lease_s: float) -> None:
 
 def finish(session: Session, work: Work, outcome: Outcome) -> bool:
     """End an item. False: the claim is somebody else's by now; throw away what was computed."""
-    ended = session.scalar(
-        update(Item)
-        .where(Item.id == work.item.id, Item.claim == work.claim, Item.state == "queued")
-        .values(
+    return bool(finish_all(session, [(work, outcome)]))
+
+
+def finish_all(session: Session, ends: Sequence[tuple[Work, Outcome]]) -> set[int]:
+    """End items: one statement for all that end alike.
+
+    Returns:
+        The items that have ended. The claims of others are somebody else's by now: throw away what was computed.
+    """
+    alike: dict[tuple[str, Outcome], list[int]] = defaultdict(list)
+    for work, outcome in ends:
+        alike[work.claim, outcome].append(work.item.id)
+    ended: set[int] = set()
+    for (claim, outcome), item_ids in alike.items():
+        mine = update(Item).where(Item.id.in_(item_ids), Item.claim == claim, Item.state == "queued")
+        ending = mine.values(
             state=outcome.state,
             reason=None if outcome.reason is None else outcome.reason.value,
             detail=None if outcome.detail is None else outcome.detail[:1024],
@@ -123,9 +135,8 @@ def finish(session: Session, work: Work, outcome: Outcome) -> bool:
             claim=None,
             finished_at=now(),
         )
-        .returning(Item.id)
-    )
-    return ended is not None
+        ended.update(session.scalars(ending.returning(Item.id)))
+    return ended
 
 
 def stamp(session: Session, item_ids: Sequence[int], sequence: int) -> list[float]:
@@ -152,9 +163,9 @@ def wait_for_content(session: Session, work: Work) -> bool:
     return session.scalar(waits.returning(Item.id)) is not None
 
 
-def wake(session: Session, photo_id: int) -> list[int]:
-    """Items that waited for this photo, which has ended: to be worked on now, or rather answered."""
-    waiting = update(Item).where(Item.photo_id == photo_id, Item.state == "waiting")
+def wake(session: Session, *photo_ids: int) -> list[int]:
+    """Items that waited for these photos, which have ended: to be worked on now, or rather answered."""
+    waiting = update(Item).where(Item.photo_id.in_(photo_ids), Item.state == "waiting")
     return list(session.scalars(waiting.values(state="queued").returning(Item.id)))
 
 

@@ -370,6 +370,7 @@ class Item(Row):
     __table_args__ = (
         Index("items_by_job", "job_id", "state"),
         Index("items_by_photo", "photo_id"),
+        Index("items_by_person", "person_id"),
         Index("items_unfinished", "claim_expires_at", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
         Index("items_rejected", "reason", sqlite_where=REJECTED, postgresql_where=REJECTED),
     )

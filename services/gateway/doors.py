@@ -55,15 +55,17 @@ class Known:
     """What a search needs at its start and what hardly ever changes: models by number, sizes of galleries, calibrations.
 
     A model's content never changes under its number but for its table of thresholds, so it is read again after a minute;
-    a gallery's size belongs to its head, and is counted anew when the head has moved.
+    a gallery's size is counted anew when so many changes have come since that it may be off by a hundredth: counting a
+    hundred thousand people takes longer than searching them, and while some are enrolled every search would.
     """
 
     _MODEL_LIVES_S = 60.0
+    _PEOPLE_OFF_BY = 0.01
     _NOTED_EVERY_S = 15.0
 
     def __init__(self) -> None:
         self._models: dict[int, tuple[float, Model]] = {}
-        self._people: dict[int, tuple[str, int, int]] = {}
+        self._people: dict[int, tuple[tuple[str, int], int, int]] = {}
         self._calibrations: dict[int, tuple[float, Calibrated]] = {}
         self._noted: dict[tuple[str, int], float] = {}
 
@@ -89,11 +91,12 @@ class Known:
         self._models.pop(model_id, None)
 
     def people(self, session: Session, collection: Collection) -> int:
-        """How many are enrolled in a collection."""
-        epoch, head, people = self._people.get(collection.id, ("", -1, 0))
-        if (epoch, head) != (collection.epoch, collection.head):
+        """How many are enrolled in a collection, to a hundredth: a change in its log is of one face, thus of one person at most."""
+        of = (collection.epoch, collection.round)
+        counted, head, people = self._people.get(collection.id, (("", -1), 0, 0))
+        if counted != of or abs(collection.head - head) > people * self._PEOPLE_OFF_BY:
             people = collections.enrolled(session, collection.id)
-            self._people[collection.id] = (collection.epoch, collection.head, people)
+            self._people[collection.id] = (of, collection.head, people)
         return people
 
     def calibration(self, session: Session, generation_id: int) -> Calibrated | None:

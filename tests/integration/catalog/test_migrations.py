@@ -9,7 +9,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, select, text
+from sqlalchemy import Connection, MetaData, PrimaryKeyConstraint, UniqueConstraint, select, text
 
 from services.catalog import (
     calibrations,
@@ -40,6 +40,18 @@ def test_the_migrations_give_the_tables_of_the_schema(catalog: Catalog) -> None:
         differences = compare_metadata(context, METADATA)
 
     assert differences == []
+
+
+def test_what_an_erasure_follows_has_an_index() -> None:
+    """Without one, a database looks through all of a table for each row that is erased."""
+    erased = {METADATA.tables[name] for name in ("people", "photos", "faces")}
+    followed = [key for table in METADATA.sorted_tables for key in table.foreign_keys if key.column.table in erased]
+    assert "job_items.person_id" in {str(key.parent) for key in followed}
+    for key in followed:
+        table = key.parent.table
+        unique = [each for each in table.constraints if isinstance(each, PrimaryKeyConstraint | UniqueConstraint)]
+        led = [next(iter(each.columns)) for each in (*table.indexes, *unique)]
+        assert key.parent in led, f"{key.parent} leads no index"
 
 
 def test_an_unmigrated_catalog_is_not_current(catalog_url: str) -> None:

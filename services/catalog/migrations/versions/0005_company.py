@@ -110,6 +110,7 @@ def _privacy() -> None:
     op.add_column("merges", sa.Column("consents", sa.JSON(), nullable=True))
     op.add_column("people", sa.Column("expires_at", sa.Double(), nullable=True))
     op.create_index("people_that_expire", "people", ["expires_at"], sqlite_where=EXPIRES, postgresql_where=EXPIRES)
+    op.create_index("items_by_person", "job_items", ["person_id"])
 
 
 def _audit() -> None:
