@@ -15,7 +15,8 @@ import httpx
 
 from benchmarks.machine import Row, describe, finish, parser
 from benchmarks.running import Service
-from services.catalog import audit, audit_verify
+from services.catalog.auditing import verifying as audit_verify
+from services.catalog.auditing import writing as audit
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
 

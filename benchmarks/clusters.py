@@ -30,7 +30,7 @@ from index.pairs import Pairs
 from index.protocol import Half, Vectors
 from index.templates import template
 from services import thresholds
-from services.gateway import clusters
+from services.gateway.reviewing import clusters
 from workers.models import casia_webface
 
 Labels = NDArray[np.int64]

@@ -23,7 +23,7 @@ from benchmarks.machine import Row
 from index.doubts import MARGIN, doubts
 from index.protocol import Vectors
 from services import thresholds
-from services.gateway.doubtful import UNLIKE
+from services.gateway.reviewing.doubtful import UNLIKE
 from workers.models import casia_webface
 
 _SEED = 42

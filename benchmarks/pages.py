@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from werkzeug.routing import Rule
 
 from benchmarks import packages
-from services import errors, rejections, settings
+from services import errors, rejections
 from services.broker.app import celery_app
 from services.broker.requests import Asking
 from services.broker.send import Queue
@@ -21,6 +21,7 @@ from services.cli import main as cli
 from services.gateway.app import create_app
 from services.gateway.doors import SCOPES, Gateway
 from services.photos.store import PhotoStore
+from services.settings import service as settings
 from services.vault import Vault
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

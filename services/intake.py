@@ -12,8 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services import formats
-from services.catalog import faces, jobs, log, people, photos, source_files
+from services.catalog import faces, log, people, photos
 from services.catalog.engine import Catalog
+from services.catalog.importing import jobs, source_files
 from services.catalog.schema import Face, Item, Job, Person, Photo, new_id
 from services.errors import InvalidRequest, MissingObject, PhotoRefused
 from services.labels import Label, enrolled

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from services import moments
-from services.catalog import bases, consents, people, retention
-from services.catalog.consents import Given
+from services.catalog import people
+from services.catalog.erasing import retention
+from services.catalog.importing.source_files import Seen
+from services.catalog.privacy import bases, consents
+from services.catalog.privacy.consents import Given
 from services.catalog.schema import Collection, Job, Person
-from services.catalog.source_files import Seen
 from services.errors import BasisMissing, ConsentMissing, InvalidRequest, PhotoRefused
 from services.rejections import Rejection
 from services.sources.layouts import Shown

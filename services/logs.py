@@ -13,7 +13,7 @@ from typing import Any, cast
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from services.settings import Home
+from services.settings.service import Home
 
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,

@@ -1,4 +1,4 @@
-"""Meters: what a process counts and times between two times that it writes it down for everybody (:mod:`services.catalog.meters`).
+"""Meters: what a process counts and times between two times that it writes it down for everybody (:mod:`services.catalog.running.meters`).
 
 Several processes and machines add up there, and what was written survives all of them. A process that is killed loses what it
 had not written yet: a few seconds' worth.

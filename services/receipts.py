@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from services.catalog.privacy_schema import Erasure
+from services.catalog.tables.privacy import Erasure
 
 Place = Literal["rows", "search", "traces", "objects", "indexes", "snapshots", "store", "catalog", "ledger"]
 

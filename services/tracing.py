@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 from services import installation
-from services.settings import Tracing
+from services.settings.service import Tracing
 from services.version import __version__
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]

@@ -24,8 +24,8 @@ from services.object_keys import OF_PHOTOS, OWN, UNKNOWN, found_of, is_sealed, k
 from services.photos import sealing, wrapping
 from services.photos.store import OCTETS, PhotoStore, Stored
 from services.photos.wrapping import Wrapping
-from services.sealing_settings import SealingSettings
-from services.settings import Environment, PhotoStoreSettings
+from services.settings.sealing import SealingSettings
+from services.settings.service import Environment, PhotoStoreSettings
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 _PAGE = 1000

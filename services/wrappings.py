@@ -11,7 +11,7 @@ from services.errors import CannotStart, CatalogUnavailable, WrappingKeyMissing
 from services.logs import logger
 from services.photos import sealing, wrapping
 from services.photos.wrapping import ID_AT, ID_BYTES, Wrapping
-from services.sealing_settings import SealingSettings
+from services.settings.sealing import SealingSettings
 
 _AT_ONCE = 1000
 

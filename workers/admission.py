@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from services import licences
-from services.catalog import models, removals
+from services.catalog import models
 from services.catalog.engine import Catalog
+from services.catalog.erasing import removals
 from services.catalog.schema import Model
 from services.errors import ColegaError, Conflict, InvalidModel, Unavailable
 from services.logs import logger

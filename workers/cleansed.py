@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from index.manifest import MANIFEST, DamagedSnapshot, Manifest
-from services.catalog.processes import Seen
+from services.catalog.running.processes import Seen
 from services.errors import DamagedObject, MissingObject
 from services.photos import keys
 from services.vault import Vault

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.backup_settings import BackupSettings
 from services.catalog import calibrations, generations, models
 from services.catalog.engine import Catalog
 from services.catalog.schema import Collection, Generation, Model
 from services.errors import InvalidRequest, NotFound
 from services.photos import keys
 from services.photos.store import OCTETS
+from services.settings.backup import BackupSettings
 from services.vault import Vault
 from workers import collected, enrolled, shadowed
 from workers.evaluation.shadow import Shadow

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from services import installation
-from services.backup_settings import BackupSettings
 from services.catalog import computations, evaluations
 from services.catalog.computations import Held
 from services.catalog.engine import Catalog
 from services.errors import Cancelled, CatalogUnavailable, ColegaError, PhotoStoreUnavailable
 from services.logs import logger
+from services.settings.backup import BackupSettings
 from services.vault import Vault
 from workers.collection_bench import CollectionBench
 from workers.models.registry import Registry

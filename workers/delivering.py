@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.catalog import announcing, deliveries, webhooks
-from services.catalog.deliveries import Claimed
 from services.catalog.engine import Catalog
+from services.catalog.telling import announcing, deliveries, webhooks
+from services.catalog.telling.deliveries import Claimed
 from services.errors import Unavailable
 from services.logs import logger
 from workers import alive

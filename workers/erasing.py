@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.broker.shadows import Shadows
-from services.catalog import erasures, held, processes, rewriting, traces
 from services.catalog.engine import Catalog
-from services.catalog.erasures import Entry
-from services.catalog.privacy_schema import Erasure
+from services.catalog.erasing import erasures, rewriting, traces
+from services.catalog.erasing.erasures import Entry
+from services.catalog.running import held, processes
 from services.catalog.schema import Collection
+from services.catalog.tables.privacy import Erasure
 from services.errors import PhotoStoreUnavailable
 from services.logs import logger
 from services.photos import keys, versions

@@ -2,8 +2,8 @@
 
 import time
 
-from services.catalog import dropped
 from services.catalog.engine import Catalog
+from services.catalog.rebuilding import dropped
 from services.catalog.schema import Generation
 from services.logs import logger
 

@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from services import meters
 from services.broker.waking import Waking
-from services.catalog import claims, generations, log, models
-from services.catalog.claims import Outcome
+from services.catalog import generations, log, models
 from services.catalog.engine import Catalog
+from services.catalog.importing import claims
+from services.catalog.importing.claims import Outcome
 from services.catalog.schema import Generation, Item, Person, Photo
 from services.errors import Unavailable
 from services.logs import logger

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from services.catalog import models, photos
-from services.catalog.claims import Outcome, Work
 from services.catalog.engine import Catalog
+from services.catalog.importing.claims import Outcome, Work
 from services.catalog.schema import Collection, Face, new_id
 from services.errors import PhotoRefused
 from services.rejections import Rejection

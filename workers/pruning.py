@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from index.manifest import MANIFEST, DamagedSnapshot, Manifest, newest
 from index.snapshots import KEPT
-from services.catalog import collections, held, log
+from services.catalog import collections, log
 from services.catalog.engine import Catalog
+from services.catalog.running import held
 from services.catalog.schema import Collection
 from services.errors import DamagedObject, MissingObject
 from services.logs import logger

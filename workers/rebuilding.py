@@ -11,21 +11,15 @@ from sqlalchemy.orm import Session
 from services.broker import names
 from services.broker.send import Queue
 from services.broker.waking import Waking
-from services.catalog import (
-    chunks,
-    computations,
-    findings,
-    generations,
-    jobs,
-    processes,
-    rebuilds,
-    switching,
-)
-from services.catalog.carrying import NoLongerWanted
-from services.catalog.chunks import Held
+from services.catalog import computations, generations
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import LEFT_OUT, Rebuild
+from services.catalog.importing import jobs
+from services.catalog.rebuilding import chunks, findings, rebuilds, switching
+from services.catalog.rebuilding.carrying import NoLongerWanted
+from services.catalog.rebuilding.chunks import Held
+from services.catalog.running import processes
 from services.catalog.schema import Generation
+from services.catalog.tables.rebuild import LEFT_OUT, Rebuild
 from services.errors import ColegaError, Conflict, Unavailable
 from services.logs import logger
 from workers import alive

@@ -3,9 +3,10 @@
 from sqlalchemy import select
 
 from services.broker.waking import Waking
-from services.catalog import collections, people, photos, retention
+from services.catalog import collections, people, photos
 from services.catalog.engine import Catalog
-from services.catalog.ledger import WITHIN_S, Asking
+from services.catalog.erasing import retention
+from services.catalog.erasing.ledger import WITHIN_S, Asking
 from services.catalog.schema import Photo
 from services.errors import NotFound
 from services.logs import logger

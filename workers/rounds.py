@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from services.catalog import chunks, faces, log
+from services.catalog import faces, log
+from services.catalog.rebuilding import chunks
 from services.catalog.schema import Embedding, Face, Generation, Photo
 from services.photos import keys
 from workers.faces.pipeline import Reading

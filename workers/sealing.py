@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
-from services.catalog import removals, sealed
+from services.catalog import sealed
 from services.catalog.engine import Catalog
+from services.catalog.erasing import removals
 from services.logs import logger
 from services.object_keys import OWN
 from services.vault import Vault

@@ -24,12 +24,12 @@ from index.protocol import Head
 from services import heartbeat, installation, tracing
 from services.broker.joins import JoinDesk
 from services.broker.requests import Query, Searching
-from services.catalog import held, meters, processes
 from services.catalog.engine import Catalog
+from services.catalog.running import held, meters, processes
 from services.errors import BrokerUnavailable, CannotStart, CatalogUnavailable, ColegaError, IndexUnavailable
 from services.logs import configure, last_words, logger
 from services.meters import Meters
-from services.settings import (
+from services.settings.service import (
     BrokerSettings,
     CatalogSettings,
     Environment,

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.broker.shadows import Pair
-from services.catalog import calibrations, comparisons, generations, log, models
-from services.catalog.comparisons import Enrolled, Look, PairRow
+from services.catalog import calibrations, generations, log, models
 from services.catalog.engine import Catalog
+from services.catalog.rebuilding import comparisons
+from services.catalog.rebuilding.comparisons import Enrolled, Look, PairRow
 from services.catalog.schema import Generation
 from services.errors import BrokerUnavailable, NotFound
 from services.logs import logger

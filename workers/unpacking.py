@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from services import formats, intake
 from services.broker.send import Queue
-from services.catalog import jobs, processes
 from services.catalog.engine import Catalog
+from services.catalog.importing import jobs
+from services.catalog.running import processes
 from services.catalog.schema import Item, Job
 from services.errors import ColegaError, DamagedObject, InvalidRequest, PhotoRefused
 from services.intake import Upload
@@ -17,7 +18,7 @@ from services.labels import Label
 from services.logs import logger
 from services.photos import keys
 from services.rejections import Rejection
-from services.settings import Limits
+from services.settings.service import Limits
 from services.sources import entries, layouts
 from services.sources.entries import MANIFEST, Entry
 from services.sources.layouts import Labels, Layout

@@ -9,10 +9,15 @@ from sqlalchemy import select
 
 from services.broker import names
 from services.broker.send import Queue
-from services.catalog import claims, computations, deliveries, jobs, merges, nobodys, processes, removals, requests
+from services.catalog import computations, requests
 from services.catalog.engine import Catalog
-from services.catalog.ledger import WITHIN_S, Asking
+from services.catalog.erasing import nobodys, removals
+from services.catalog.erasing.ledger import WITHIN_S, Asking
+from services.catalog.importing import claims, jobs
+from services.catalog.reviewing import merges
+from services.catalog.running import processes
 from services.catalog.schema import Face, Job, Photo, now
+from services.catalog.telling import deliveries
 from services.logs import logger
 from services.photos import keys
 from services.vault import Vault

@@ -16,7 +16,7 @@ from index.engine.home import EngineHome
 from index.engine.looking import Helper
 from index.engine.sealing import SealingHere
 from services.catalog.engine import Catalog
-from services.settings import IndexSettings
+from services.settings.service import IndexSettings
 from workers.serving.following import CatalogLog
 from workers.serving.replicas import Keeping, Replicas
 

@@ -17,7 +17,7 @@ from services.broker.app import celery_app
 from services.broker.send import Queue
 from services.broker.waking import Waking
 from services.catalog.engine import Catalog
-from services.settings import BrokerSettings, CatalogSettings, Environment
+from services.settings.service import BrokerSettings, CatalogSettings, Environment
 from services.vault import Vault
 from workers import ingestion
 from workers.ingestion import Tools

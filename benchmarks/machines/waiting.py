@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import insert, text
 
 from services.broker import names
-from services.catalog import collections, jobs, models
+from services.catalog import collections, models
 from services.catalog.engine import Catalog
+from services.catalog.importing import jobs
 from services.catalog.people import searchable
 from services.catalog.schema import Item, Person, Photo, Row, new_id
 from services.photos import keys

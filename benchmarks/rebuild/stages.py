@@ -18,10 +18,11 @@ from benchmarks.rebuild import gallery, opened
 from benchmarks.rebuild.asked import Asked, Told
 from benchmarks.rebuild.service import Rebuilding
 from services.broker.waking import Waking
-from services.catalog import chunks, collections, generations, rebuilds
+from services.catalog import collections, generations
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Chunk
+from services.catalog.rebuilding import chunks, rebuilds
 from services.catalog.schema import Generation, Model
+from services.catalog.tables.rebuild import Chunk
 from services.local import valkey
 from services.local.instance import Instance
 from workers.ingestion import Tools

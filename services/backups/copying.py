@@ -13,8 +13,8 @@ from services.backups.destination import Destination
 from services.backups.flow import batches, noted
 from services.backups.manifest import OBJECTS, Listed, Manifest, Table
 from services.backups.presence import Names
-from services.catalog import backups
-from services.catalog.dumping import Named, Owners
+from services.catalog.dumps import backups
+from services.catalog.dumps.dumping import Named, Owners
 from services.catalog.engine import Catalog
 from services.errors import BackupDamaged, MissingObject
 from services.photos import keys, sealing

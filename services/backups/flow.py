@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, BinaryIO, TypeVar
 
-from services.catalog.dumping import Named
+from services.catalog.dumps.dumping import Named
 
 _T = TypeVar("_T")
 

@@ -19,8 +19,9 @@ from services.backups.copying import Copying, Source, Tell
 from services.backups.destination import Destination
 from services.backups.flow import Flow, note
 from services.backups.manifest import LEDGER, MANIFEST, MARK, Manifest, Table
-from services.catalog import backups, dumping, migrate
-from services.catalog.dumping import Owners, Snapshot
+from services.catalog import migrate
+from services.catalog.dumps import backups, dumping
+from services.catalog.dumps.dumping import Owners, Snapshot
 from services.errors import Conflict
 from services.photos import sealing, wrapping
 from services.photos.wrapping import Wrapping

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from services.backup_settings import BackupSettings
 from services.backups.bucket import Bucket
 from services.backups.destination import Destination, Folder
 from services.errors import InvalidRequest, InvalidSettings
 from services.photos.store import PhotoStore
+from services.settings.backup import BackupSettings
 
 _S3 = "s3://"
 _BELOW = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -13,8 +13,8 @@ from services.backups.copying import Source, Tell
 from services.backups.destination import Destination
 from services.backups.flow import batches, note, noted
 from services.backups.manifest import Listed
-from services.catalog import dumping
-from services.catalog.dumping import Named, Owners
+from services.catalog.dumps import dumping
+from services.catalog.dumps.dumping import Named, Owners
 from services.errors import BackupDamaged, MissingObject, PhotoStoreUnavailable
 from services.photos import keys
 

@@ -17,8 +17,10 @@ from services.backups.destination import Destination
 from services.backups.making import key_of
 from services.backups.manifest import LEDGER, MANIFEST, Manifest
 from services.backups.putting import Putting, Restored
-from services.catalog import erasures, loading, migrate
-from services.catalog.erasures import Entry
+from services.catalog import migrate
+from services.catalog.dumps import loading
+from services.catalog.erasing import erasures
+from services.catalog.erasing.erasures import Entry
 from services.errors import BackupDamaged, Conflict
 from services.photos import sealing, wrapping
 from services.photos.wrapping import Wrapping

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from services.catalog import webhooks
 from services.catalog.schema import Collection, Computation, Job, new_id, now
+from services.catalog.telling import webhooks
 from services.errors import ColegaError
 
 TRAINING, EVALUATION, CALIBRATION, QUANTISATION = "training", "evaluation", "calibration", "quantisation"

@@ -12,10 +12,12 @@ from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from services.catalog import ledger, log, not_same, removals
-from services.catalog.ledger import ASKED, Asking
-from services.catalog.privacy_schema import Erasure
+from services.catalog import log
+from services.catalog.erasing import ledger, removals
+from services.catalog.erasing.ledger import ASKED, Asking
+from services.catalog.reviewing import not_same
 from services.catalog.schema import Collection, Embedding, Face, Item, Person, Photo, new_id
+from services.catalog.tables.privacy import Erasure
 from services.errors import Conflict, NotFound
 from services.rejections import Rejection
 

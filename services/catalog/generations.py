@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from services.catalog import log
-from services.catalog.rebuild_schema import LEFT_OUT, Finding, Rebuild
 from services.catalog.schema import Collection, Embedding, Face, Generation, now
+from services.catalog.tables.rebuild import LEFT_OUT, Finding, Rebuild
 from services.errors import Conflict, NotFound
 
 BUILDING, PREPARED, DROPPED = "building", "prepared", "dropped"

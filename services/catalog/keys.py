@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from services.catalog.console_schema import ConsoleSession
 from services.catalog.schema import ApiKey, new_id, now
+from services.catalog.tables.console import ConsoleSession
 from services.errors import Conflict, InvalidRequest, NotFound, Unauthorized
 
 SCOPES = ("search", "enrol", "read", "manage", "train", "admin")

@@ -14,11 +14,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from services.catalog import backups, collections
+from services.catalog import collections
+from services.catalog.dumps import backups
 from services.catalog.engine import Catalog
 from services.errors import CannotStart, CatalogUnavailable, ColegaError
 from services.logs import configure, last_words, logger
-from services.settings import CatalogSettings, Environment, Home
+from services.settings.service import CatalogSettings, Environment, Home
 
 _MIGRATING = 0x636F6C656761
 """PostgreSQL's number for the lock of who migrates."""

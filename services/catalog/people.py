@@ -11,13 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from services.catalog import faces as face_rows
-from services.catalog import ledger, log, photos, source_files, traces
-from services.catalog.console_schema import Merge
+from services.catalog import log, photos
 from services.catalog.engine import upsert
-from services.catalog.ledger import ASKED, Asking
-from services.catalog.privacy_schema import Erasure as Erased
+from services.catalog.erasing import ledger, traces
+from services.catalog.erasing.ledger import ASKED, Asking
+from services.catalog.importing import source_files
 from services.catalog.schema import NO_EXTERNAL_ID, Face, Item, Person, Photo, new_id
-from services.catalog.source_schema import SourceFile
+from services.catalog.tables.console import Merge
+from services.catalog.tables.privacy import Erasure as Erased
+from services.catalog.tables.source import SourceFile
 from services.errors import Conflict, InvalidRequest, NotFound
 
 LONGEST_NAME = 200

@@ -7,12 +7,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from services.catalog import faces as face_rows
-from services.catalog import ledger, log, removals, source_files, traces
+from services.catalog import log
 from services.catalog.engine import upsert
-from services.catalog.ledger import ASKED, Asking
-from services.catalog.privacy_schema import Erasure
+from services.catalog.erasing import ledger, removals, traces
+from services.catalog.erasing.ledger import ASKED, Asking
+from services.catalog.importing import source_files
 from services.catalog.schema import Face, Item, Photo, now
-from services.catalog.source_schema import SourceFile
+from services.catalog.tables.privacy import Erasure
+from services.catalog.tables.source import SourceFile
 from services.errors import NotFound
 
 

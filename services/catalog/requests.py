@@ -7,8 +7,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from services.catalog.engine import upsert
-from services.catalog.request_schema import Request
 from services.catalog.schema import now
+from services.catalog.tables.request import Request
 from services.errors import Conflict
 
 KEPT_S = 86_400.0

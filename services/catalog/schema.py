@@ -127,11 +127,11 @@ class Collection(Row):
     head: Mapped[int] = mapped_column(Key, default=0)
     """The last sequence number given out."""
     basis: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """On what lawful basis its people are in it: see :mod:`services.catalog.bases`."""
+    """On what lawful basis its people are in it: see :mod:`services.catalog.privacy.bases`."""
     retention_days: Mapped[float | None]
     """How long a person stays after they were enrolled; None: until somebody erases them."""
     retained: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """What retention did last, and what it holds back: see :mod:`services.catalog.retention`."""
+    """What retention did last, and what it holds back: see :mod:`services.catalog.erasing.retention`."""
     created_at: Mapped[float] = mapped_column(Float, default=now())
 
 

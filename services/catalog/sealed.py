@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services.catalog.engine import upsert
 from services.catalog.schema import Face, Photo, now
-from services.catalog.sealing_schema import ObjectKey, WrappingKey
+from services.catalog.tables.sealing import ObjectKey, WrappingKey
 
 
 class Keyed(NamedTuple):

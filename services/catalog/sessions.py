@@ -7,8 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from services.catalog.console_schema import ConsoleSession
 from services.catalog.schema import ApiKey, now
+from services.catalog.tables.console import ConsoleSession
 from services.errors import Unauthorized
 
 LONGEST_S = 12 * 3600.0

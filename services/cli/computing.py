@@ -20,7 +20,7 @@ from services.errors import ColegaError, InvalidRequest, Unavailable
 from services.local import programs
 from services.local.instance import FILE_NAME, Instance
 from services.local.programs import Given
-from services.settings import Home
+from services.settings.service import Home
 
 _POLL_S = 0.5
 _PLACES = {"stage", "model", "done", "total", "step", "steps", "eta_s", "number", "of"}

@@ -17,7 +17,7 @@ from services.cli.mqtt import Address, Mqtt
 from services.cli.telling import ENDS_WITHIN_S, Lines, Table, Teller, Webhooks
 from services.cli.watching import How, InView, Summary, Watch
 from services.errors import InvalidRequest
-from services.settings import MqttSettings
+from services.settings.service import MqttSettings
 
 
 def register(app: typer.Typer) -> None:

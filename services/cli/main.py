@@ -17,7 +17,7 @@ from services.cli import terminal
 from services.cli.client import Client
 from services.cli.service import ServiceError, Unreachable
 from services.errors import CannotStart, ColegaError, Unavailable
-from services.settings import ClientSettings, Environment, Home, Telling
+from services.settings.service import ClientSettings, Environment, Home, Telling
 from services.version import __version__
 
 DEFAULT_URL = "http://127.0.0.1:8000"

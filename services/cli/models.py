@@ -15,7 +15,7 @@ from services.cli.evaluating import Dataset, Local, NoWait, Whose, on_disk, one_
 from services.cli.main import Collection, Context, Exit, Json, existing
 from services.cli.service import Document
 from services.errors import InvalidRequest
-from services.settings import Home
+from services.settings.service import Home
 
 _POLL_S = 0.2
 _CHECKED_WITHIN_S = 900.0

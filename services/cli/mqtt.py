@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from services.cli import terminal
 from services.cli.watching import InView, Told
 from services.errors import InvalidRequest
-from services.settings import MqttSettings
+from services.settings.service import MqttSettings
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags

@@ -10,7 +10,7 @@ from services.cli.main import Collection, Context, Exit, Json, existing
 from services.local import offline
 from services.local import up as local_up
 from services.local.door import LOOPBACK, Wanted
-from services.settings import Home
+from services.settings.service import Home
 from services.sources.layouts import Labels, Layout
 
 

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from services.cli import computing, rebuild_table, sealing, terminal
 from services.cli.main import Exit, Json
 from services.cli.service import Document
-from services.settings import GROUPS
+from services.settings.service import GROUPS
 
 _KEPT = {"building": "is being made", "prepared": "is kept ready", "dropped": "is being removed"}
 """What may be said of a generation that is not searched."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from services import licences
 from services.catalog import models
-from services.catalog.jobs import Progress
+from services.catalog.importing.jobs import Progress
 from services.catalog.people import PersonRow
 from services.catalog.schema import Face, Item, Job, Model, Person, Photo
 from services.gateway.doors import key

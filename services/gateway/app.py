@@ -9,72 +9,49 @@ from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from services import tracing
-from services.audit_settings import Auditing
 from services.broker.app import celery_app
 from services.broker.requests import Asking
 from services.broker.send import Queue
 from services.broker.waking import Waking
-from services.catalog import audit as audit_rows
 from services.catalog import keys
+from services.catalog.auditing import writing as audit_rows
 from services.catalog.engine import Catalog
-from services.door_settings import DoorSettings
-from services.erasing_settings import Erasing
 from services.errors import ColegaError
 from services.gateway import (
-    admission,
-    audit,
-    auditing,
-    auth,
     backups,
-    calibrations,
     checks,
-    clusters,
     collections,
-    computing,
-    consents,
-    documents,
-    doubtful,
-    erasures,
     events,
-    exporting,
     faces,
-    health,
     idempotency,
-    imports,
-    jobs,
-    keyring,
-    limiting,
-    lines,
-    live,
-    merges,
-    metrics,
-    models,
-    naming,
     openapi,
     people,
     photos,
-    privacy,
     problems,
-    protecting,
-    rebuilds,
-    rejections,
-    represent,
-    reserve,
     sealing,
-    search,
-    sources,
-    status,
     uploads,
-    verify,
     webhooks,
 )
+from services.gateway.auditing import audit
+from services.gateway.auditing import requests as auditing
 from services.gateway.compreface import compreface
 from services.gateway.console import console
 from services.gateway.doors import Gateway
+from services.gateway.guarding import admission, auth, documents, keyring, limiting, protecting, reserve
+from services.gateway.importing import imports, jobs, sources
+from services.gateway.modelling import calibrations, computing, models, rebuilds
+from services.gateway.observing import health, lines, metrics, status
+from services.gateway.privacy import consents, erasures, exporting
+from services.gateway.privacy import report as privacy
+from services.gateway.reviewing import clusters, doubtful, merges, naming, rejections
+from services.gateway.searching import live, represent, search, verify
 from services.logs import configure, logger
 from services.photos.store import PhotoStore
-from services.privacy_settings import Privacy
-from services.settings import (
+from services.settings.audit import Auditing
+from services.settings.door import DoorSettings
+from services.settings.erasing import Erasing
+from services.settings.privacy import Privacy
+from services.settings.service import (
     BrokerSettings,
     CatalogSettings,
     Computing,

@@ -5,12 +5,13 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
-from services.catalog import backups, collections, computations
+from services.catalog import collections, computations
+from services.catalog.dumps import backups
 from services.gateway import answers
 from services.gateway.answers import time_of
-from services.gateway.auth import require_unlimited
-from services.gateway.computing import begin
 from services.gateway.doors import MayBeLeftOut, Page, Resource, gateway
+from services.gateway.guarding.auth import require_unlimited
+from services.gateway.modelling.computing import begin
 from services.gateway.paging import number_after, page_of
 
 resource = Resource("backups", "Copies of all there is, elsewhere")

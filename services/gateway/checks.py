@@ -9,8 +9,8 @@ from services.catalog import checks, computations
 from services.catalog.schema import Computation, Job
 from services.gateway import answers
 from services.gateway.answers import time_of
-from services.gateway.computing import begin
 from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway
+from services.gateway.modelling.computing import begin
 from services.gateway.paging import number_after, page_of
 
 resource = Resource("checks", "Whether what is kept is whole")

@@ -6,14 +6,16 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from services.catalog import bases, collections, consents, keys, models, retention
-from services.catalog.consents import LONGEST_NOTICE
+from services.catalog import collections, keys, models
+from services.catalog.erasing import retention
+from services.catalog.privacy import bases, consents
+from services.catalog.privacy.consents import LONGEST_NOTICE
 from services.catalog.schema import Collection
 from services.errors import Conflict, InvalidRequest
-from services.gateway import auditing
 from services.gateway.answers import time_of
-from services.gateway.auth import require_unlimited
+from services.gateway.auditing import requests as auditing
 from services.gateway.doors import Resource, Taken, collection_of, gateway, key
+from services.gateway.guarding.auth import require_unlimited
 
 resource = Resource("collections", "Galleries apart from each other")
 

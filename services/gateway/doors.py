@@ -12,23 +12,23 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.orm import Session
 
-from services.audit_settings import Auditing
 from services.broker.requests import Asking
 from services.broker.send import Queue
 from services.broker.waking import Waking
 from services.calibrated import Calibrated
 from services.catalog import calibrations, collections, models
 from services.catalog.engine import Catalog
-from services.catalog.ledger import WITHIN_S
+from services.catalog.erasing.ledger import WITHIN_S
 from services.catalog.schema import ApiKey, Collection, Model
-from services.door_settings import DoorSettings
 from services.errors import NotFound
-from services.gateway.attempts import Attempts
-from services.gateway.auditor import Auditor
-from services.gateway.rates import Rate
-from services.gateway.remembered import Remembered
+from services.gateway.auditing.auditor import Auditor
+from services.gateway.guarding.attempts import Attempts
+from services.gateway.guarding.rates import Rate
+from services.gateway.guarding.remembered import Remembered
 from services.photos.store import PhotoStore
-from services.settings import GatewaySettings, Limits
+from services.settings.audit import Auditing
+from services.settings.door import DoorSettings
+from services.settings.service import GatewaySettings, Limits
 from services.vault import Vault
 
 SCOPES: dict[str, str] = {}

@@ -11,15 +11,16 @@ from flask.typing import ResponseReturnValue
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from services.catalog import jobs, outcomes, rebuilds
+from services.catalog.importing import jobs, outcomes
+from services.catalog.rebuilding import rebuilds
 from services.catalog.schema import Job
 from services.errors import InvalidRequest, TooManyRequests, Unavailable
 from services.gateway import answers
 from services.gateway.doors import Gateway, InCollection, Resource, collection_of, gateway
-from services.gateway.job_answers import whole_job_out
-from services.gateway.jobs import JobPath
-from services.gateway.rebuild_answers import is_settled, rebuild_out, whole_rebuild_out
-from services.gateway.rebuilds import RebuildPath
+from services.gateway.importing.job_answers import whole_job_out
+from services.gateway.importing.jobs import JobPath
+from services.gateway.modelling.rebuild_answers import is_settled, rebuild_out, whole_rebuild_out
+from services.gateway.modelling.rebuilds import RebuildPath
 
 resource = Resource("events", "Jobs and rebuilds as they go on")
 

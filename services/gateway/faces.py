@@ -5,10 +5,11 @@ from pydantic import BaseModel, Field
 
 from services.catalog import chips, faces, people
 from services.errors import InvalidRequest, NotFound
-from services.gateway import answers, erasures, lawful
+from services.gateway import answers
 from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway
 from services.gateway.paging import number_after, page_of
 from services.gateway.photos import picture
+from services.gateway.privacy import erasures, lawful
 
 resource = Resource("faces", "Faces in photos")
 

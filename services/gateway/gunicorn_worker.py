@@ -10,9 +10,9 @@ from gunicorn import http, sock, util
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from services.door_settings import DoorSettings
-from services.gateway.patience import Patient
-from services.settings import Environment
+from services.gateway.guarding.patience import Patient
+from services.settings.door import DoorSettings
+from services.settings.service import Environment
 
 _LINGER_S = 1.0
 """A client that is still sending has so long to read why nobody listens any more."""

@@ -9,7 +9,7 @@ from flask import Response, g, jsonify, request
 
 from services.catalog import requests
 from services.errors import CatalogUnavailable, ColegaError, InvalidRequest
-from services.gateway import auditing
+from services.gateway.auditing import requests as auditing
 from services.gateway.doors import gateway, key
 from services.process_starts import started_at
 

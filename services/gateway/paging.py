@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.errors import InvalidRequest
-from services.gateway import documents
+from services.gateway.guarding import documents
 
 
 def cursor_of(place: Any) -> str:  # noqa: ANN401 - whatever JSON can say

@@ -8,16 +8,20 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from services.catalog import consents, listing, people
+from services.catalog import listing, people
 from services.catalog.listing import Place, Sort, place_of
 from services.catalog.people import PersonRow
+from services.catalog.privacy import consents
 from services.catalog.schema import Person
 from services.errors import ChangedMeanwhile, InvalidRequest
-from services.gateway import answers, auditing, documents, erasures, lawful, problems, uploads
+from services.gateway import answers, problems, uploads
+from services.gateway.auditing import requests as auditing
 from services.gateway.doors import InCollection, Page, Resource, Taken, collection_of, gateway, key
-from services.gateway.lawful import Terms, consent_of
+from services.gateway.guarding import documents
 from services.gateway.paging import page_of, place_after
 from services.gateway.photos import accepted, take_in
+from services.gateway.privacy import erasures, lawful
+from services.gateway.privacy.lawful import Terms, consent_of
 from services.labels import Label
 
 resource = Resource("people", "Identities")

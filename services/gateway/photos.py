@@ -9,13 +9,17 @@ from flask_openapi import FileStorage
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from services import moments
-from services.catalog import bases, jobs, people, photos, source_files
+from services.catalog import people, photos
+from services.catalog.importing import jobs, source_files
+from services.catalog.privacy import bases
 from services.catalog.schema import Job, Photo
 from services.errors import BrokerUnavailable, InvalidRequest, NotFound
 from services.formats import MEDIA_TYPES
-from services.gateway import answers, auditing, erasures, uploads
+from services.gateway import answers, uploads
+from services.gateway.auditing import requests as auditing
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway, key
-from services.gateway.lawful import Terms, consent_of
+from services.gateway.privacy import erasures
+from services.gateway.privacy.lawful import Terms, consent_of
 from services.gateway.streaming import streamed
 from services.intake import Taken as TakenIn
 from services.intake import Upload, take

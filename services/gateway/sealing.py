@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 from services import wrappings
 from services.catalog import sealed
 from services.errors import Conflict
-from services.gateway.auth import require_unlimited
 from services.gateway.doors import Gateway, Resource, gateway
+from services.gateway.guarding.auth import require_unlimited
 
 _WRAPPED_FOR_S = 5.0
 

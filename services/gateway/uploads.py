@@ -19,8 +19,8 @@ from werkzeug.datastructures import FileStorage
 
 from services import formats
 from services.errors import DiskFull, InvalidRequest, PhotoRefused
-from services.gateway import texts
 from services.gateway.doors import IN_MEMORY, PHOTOS_AT_ONCE, PHOTOS_IN_JSON, gateway
+from services.gateway.guarding import texts
 from services.intake import Upload
 from services.rejections import Rejection
 

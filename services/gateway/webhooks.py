@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from services import targets
-from services.catalog import deliveries, webhooks
-from services.catalog.deliveries import Counted
 from services.catalog.schema import Collection
-from services.catalog.webhook_schema import Delivery, Webhook
+from services.catalog.tables.webhook import Delivery, Webhook
+from services.catalog.telling import deliveries, webhooks
+from services.catalog.telling.deliveries import Counted
 from services.errors import Forbidden, NotFound
 from services.gateway.answers import time_of
 from services.gateway.doors import Page, Resource, Taken, collection_of, gateway, key

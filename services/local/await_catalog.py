@@ -10,7 +10,7 @@ from collections.abc import Callable
 from services.catalog.engine import Catalog
 from services.catalog.migrate import is_current
 from services.errors import CatalogUnavailable, ColegaError
-from services.settings import CatalogSettings, Environment
+from services.settings.service import CatalogSettings, Environment
 
 _WITHIN_S = 600.0
 _POLL_S = 1.0

@@ -7,21 +7,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from services.backup_settings import BackupSettings
 from services.backups import making, places, restoring, verifying
 from services.backups import manifest as manifests
 from services.backups.copying import Source
 from services.backups.manifest import Manifest
 from services.catalog.engine import Catalog
-from services.catalog.erasures import Entry
+from services.catalog.erasing.erasures import Entry
 from services.errors import Conflict
 from services.local import lock, offline, programs
 from services.local.instance import Instance
 from services.local.programs import Given
 from services.photos.store import PhotoStore
 from services.photos.wrapping import Wrapping
-from services.sealing_settings import SealingSettings
-from services.settings import CatalogSettings, Environment, Home, PhotoStoreSettings
+from services.settings.backup import BackupSettings
+from services.settings.sealing import SealingSettings
+from services.settings.service import CatalogSettings, Environment, Home, PhotoStoreSettings
 
 Tell = Callable[[Mapping[str, Any]], None]
 

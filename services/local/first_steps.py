@@ -7,14 +7,15 @@ import time
 from pathlib import Path
 
 from services import wrappings
-from services.catalog import audit, keys
+from services.catalog import keys
+from services.catalog.auditing import writing as audit
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
 from services.errors import Unauthorized
 from services.local import step
 from services.local.instance import Instance
-from services.sealing_settings import SealingSettings
-from services.settings import Environment, Home
+from services.settings.sealing import SealingSettings
+from services.settings.service import Environment, Home
 
 KEY_NAME = "first key"
 

@@ -5,15 +5,16 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 
-from services.catalog import audit, keys
 from services.catalog import collections as collection_rows
+from services.catalog import keys
+from services.catalog.auditing import writing as audit
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate as migrate_catalog
 from services.local import lock, ports, seaweedfs, valkey
 from services.local.instance import FILE_NAME, Instance
 from services.local.programs import Given
 from services.local.supervisor import Supervisor
-from services.settings import CatalogSettings, Environment, Home
+from services.settings.service import CatalogSettings, Environment, Home
 
 
 def migrate(environment: Environment) -> str:

@@ -14,7 +14,7 @@ from services.local import seaweedfs, valkey
 from services.local.door import Door
 from services.local.instance import WRAPPING_KEY, Instance
 from services.local.processes import Program
-from services.settings import BrokerSettings, CatalogSettings, Computing, Environment, PhotoStoreSettings
+from services.settings.service import BrokerSettings, CatalogSettings, Computing, Environment, PhotoStoreSettings
 
 _HANDED_ON = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV")
 _CHUNK_ON_GPU = 256

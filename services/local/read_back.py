@@ -11,7 +11,7 @@ from services.catalog import photos
 from services.catalog.engine import Catalog
 from services.local import step
 from services.logs import logger
-from services.settings import Environment
+from services.settings.service import Environment
 from services.vault import Vault
 
 LOST = "photo.lost"

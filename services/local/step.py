@@ -6,7 +6,7 @@ from collections.abc import Callable
 from services.catalog.engine import Catalog
 from services.errors import ColegaError
 from services.logs import configure, last_words
-from services.settings import CatalogSettings, Environment, Home
+from services.settings.service import CatalogSettings, Environment, Home
 
 
 def run(work: Callable[[Environment, Catalog], None]) -> None:

@@ -16,7 +16,7 @@ from services.local.instance import WRAPPING_KEY, Instance
 from services.local.programs import Given
 from services.local.read_back import LOST
 from services.local.supervisor import Stopped, Supervisor
-from services.settings import Environment, Telling, Tracing
+from services.settings.service import Environment, Telling, Tracing
 
 _ALL_READY_WITHIN_S = 120.0
 _ASIDE = {"disk", "clock"}

@@ -10,12 +10,12 @@ from sqlalchemy import inspect
 
 from services.catalog import sealed
 from services.catalog.engine import Catalog
-from services.catalog.sealing_schema import WrappingKey
+from services.catalog.tables.sealing import WrappingKey
 from services.errors import CannotStart
 from services.local import step
 from services.local.instance import WRAPPING_KEY
 from services.photos import wrapping
-from services.settings import Home
+from services.settings.service import Home
 
 
 def make(catalog: Catalog, data: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from services.errors import ColegaError, PhotoStoreUnavailable
 from services.photos.store import PhotoStore
-from services.settings import Environment, PhotoStoreSettings
+from services.settings.service import Environment, PhotoStoreSettings
 
 _WITHIN_S = 120.0
 _POLL_S = 0.5

@@ -24,7 +24,7 @@ from services.errors import InvalidSettings, MissingObject, PhotoStoreUnavailabl
 from services.photos import failures, keys
 from services.photos import sse as server_side
 from services.photos.several import some_at_a_time
-from services.settings import PhotoStoreSettings
+from services.settings.service import PhotoStoreSettings
 
 OCTETS = "application/octet-stream"
 

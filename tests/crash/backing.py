@@ -14,7 +14,7 @@ from services.backups.copying import Source
 from services.backups.destination import Folder, Written
 from services.catalog.engine import Catalog
 from services.photos.store import PhotoStore
-from services.settings import Environment, PhotoStoreSettings
+from services.settings.service import Environment, PhotoStoreSettings
 from tests import vaults
 
 

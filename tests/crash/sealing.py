@@ -4,7 +4,7 @@ import os
 import sys
 
 from services.catalog.engine import Catalog
-from services.settings import CatalogSettings, Environment
+from services.settings.service import CatalogSettings, Environment
 from services.vault import Vault
 from workers import sealing
 

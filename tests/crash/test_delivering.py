@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from services.catalog import collections, webhooks
+from services.catalog import collections
 from services.catalog.engine import Catalog
-from services.catalog.webhook_schema import Delivery
+from services.catalog.tables.webhook import Delivery
+from services.catalog.telling import webhooks
 from tests.receiver import Receiver
 from tests.waiting import eventually
 

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from services import formats, intake
-from services.catalog import claims, collections, jobs, models, people
+from services.catalog import collections, models, people
 from services.catalog.engine import Catalog
+from services.catalog.importing import claims, jobs
 from services.catalog.migrate import migrate
 from services.catalog.schema import Embedding, Face, Item, LogEntry, Person, Photo
 from services.intake import Upload

@@ -18,10 +18,11 @@ from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.catalog import chunks, generations
+from services.catalog import generations
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Chunk, Rebuild
+from services.catalog.rebuilding import chunks
 from services.catalog.schema import Collection, Embedding, Face, Generation, LogEntry, Person
+from services.catalog.tables.rebuild import Chunk, Rebuild
 from services.photos.store import PhotoStore
 from tests import nets
 from tests.integration.rebuilding import Gallery, bundles

@@ -5,7 +5,8 @@ import secrets
 from sqlalchemy.orm import Session
 
 from services.backups.copying import Source
-from services.catalog import dumping, people
+from services.catalog import people
+from services.catalog.dumps import dumping
 from services.catalog.engine import Catalog
 from services.catalog.schema import Embedding, Face, Model, Person, new_id
 from services.photos.store import PhotoStore

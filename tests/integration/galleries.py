@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from index.engine.sealing import SealingHere
 from index.replica import Replica
-from services.catalog import collections, generations, held, models, people
+from services.catalog import collections, generations, models, people
 from services.catalog.engine import Catalog
+from services.catalog.running import held
 from services.catalog.schema import Collection, Embedding, Face, Photo, new_id
 from tests.crash.following import home
 from tests.integration.catalog import rows

@@ -13,10 +13,12 @@ from sqlalchemy.orm import Session
 from services import formats, intake
 from services.broker.send import Queue
 from services.broker.waking import Waking
-from services.catalog import chunks, computations, faces, findings, jobs, models, people, rebuilds
+from services.catalog import computations, faces, models, people
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Chunk, Finding, Rebuild
+from services.catalog.importing import jobs
+from services.catalog.rebuilding import chunks, findings, rebuilds
 from services.catalog.schema import Collection, Embedding, Face, Generation, Item, Job, LogEntry, Model, Person, Photo
+from services.catalog.tables.rebuild import Chunk, Finding, Rebuild
 from services.intake import Upload
 from services.labels import Label
 from services.photos.store import PhotoStore

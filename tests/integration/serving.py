@@ -29,7 +29,7 @@ from services.catalog.schema import Collection, Embedding, Face, Generation, Mod
 from services.gateway.app import create_app
 from services.gateway.doors import Gateway
 from services.photos.store import PhotoStore
-from services.settings import GatewaySettings, Limits
+from services.settings.service import GatewaySettings, Limits
 from tests import nets, vaults
 from tests.integration.catalog import rows
 from workers import looking

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.catalog import collections, computations, generations, jobs
+from services.catalog import collections, computations, generations
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Finding, Rebuild
+from services.catalog.importing import jobs
 from services.catalog.schema import Computation, Embedding, Face, Generation, Job, Model, Person, Photo, new_id
+from services.catalog.tables.rebuild import Finding, Rebuild
 from services.photos import keys
 from services.vault import Vault
 from workers.faces import chips

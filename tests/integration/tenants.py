@@ -11,8 +11,8 @@ import httpx
 
 from services.catalog import collections
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Finding, Rebuild
 from services.catalog.schema import Evaluation, new_id
+from services.catalog.tables.rebuild import Finding, Rebuild
 from services.gateway.compreface import ids
 from tests.running import Running
 

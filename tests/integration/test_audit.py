@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.catalog import audit_verify
+from services.catalog.auditing import verifying as audit_verify
 from services.catalog.engine import Catalog
 from services.cli.client import Client
 from services.cli.service import Document, ServiceError

@@ -12,17 +12,19 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from benchmarks import pages
-from services.audit_settings import Auditing
-from services.catalog import audit, audit_verify, keys
-from services.catalog.audit import Entry, Intent
-from services.catalog.audit_schema import AuditChain, AuditEntry, AuditHead, AuditIntent
-from services.catalog.audit_verify import Findings
+from services.catalog import keys
+from services.catalog.auditing import verifying as audit_verify
+from services.catalog.auditing import writing as audit
+from services.catalog.auditing.verifying import Findings
+from services.catalog.auditing.writing import Entry, Intent
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
+from services.catalog.tables.audit import AuditChain, AuditEntry, AuditHead, AuditIntent
 from services.errors import AuditUnavailable, CannotStart, CatalogUnavailable
 from services.gateway.app import create_app
-from services.gateway.auditor import Auditor
-from services.gateway.counted import Sight
+from services.gateway.auditing.auditor import Auditor
+from services.gateway.auditing.counted import Sight
+from services.settings.audit import Auditing
 from tests.conftest import missing
 from tests.postgres import PostgresMissing
 from tests.stack import Stack

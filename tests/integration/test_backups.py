@@ -12,22 +12,25 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from services.backup_settings import BackupSettings
 from services.backups import making, manifest, places, restoring, verifying
 from services.backups.copying import Source
 from services.backups.destination import Destination, Folder
 from services.backups.manifest import Manifest
 from services.backups.putting import Restored
-from services.catalog import jobs, loading, people, processes
+from services.catalog import people
+from services.catalog.dumps import loading
 from services.catalog.engine import Catalog
-from services.catalog.erasures import Entry
+from services.catalog.erasing.erasures import Entry
+from services.catalog.importing import jobs
 from services.catalog.migrate import is_current, migrate
-from services.catalog.privacy_schema import Erasure
+from services.catalog.running import processes
 from services.catalog.schema import Collection, Face, Generation, Item, Model, Person, Photo
+from services.catalog.tables.privacy import Erasure
 from services.errors import BackupDamaged, CannotStart, Conflict, InvalidRequest, WrappingKeyMissing
 from services.photos.store import PhotoStore
 from services.photos.wrapping import Wrapping
-from services.settings import Environment
+from services.settings.backup import BackupSettings
+from services.settings.service import Environment
 from services.vault import Vault
 from tests import vaults
 from tests.integration.backed import NEW_AT_EVERY_RESTORE, enrol, everything, filled, named, quiet

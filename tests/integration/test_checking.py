@@ -15,8 +15,10 @@ from sqlalchemy import delete, func, select, update
 from services import formats, intake
 from services.broker.send import Queue
 from services.broker.waking import Waking
-from services.catalog import checks, collections, computations, generations, jobs, photos, removals
+from services.catalog import checks, collections, computations, generations, photos
 from services.catalog.engine import Catalog
+from services.catalog.erasing import removals
+from services.catalog.importing import jobs
 from services.catalog.schema import Collection, Computation, Embedding, Face, Generation, Job, LogEntry, Model, Photo
 from services.errors import CannotStart
 from services.intake import Upload

@@ -12,11 +12,13 @@ from minio.versioningconfig import VersioningConfig
 
 from index.manifest import CLEANSED, FORMAT, MANIFEST
 from services.broker.shadows import Shadows
-from services.catalog import erasures, people, processes
+from services.catalog import people
 from services.catalog.engine import Catalog
-from services.catalog.ledger import Asking
-from services.catalog.process_schema import Process
-from services.catalog.processes import Seen
+from services.catalog.erasing import erasures
+from services.catalog.erasing.ledger import Asking
+from services.catalog.running import processes
+from services.catalog.running.processes import Seen
+from services.catalog.tables.process import Process
 from services.local import seaweedfs
 from services.local.processes import wait_ready
 from services.photos import keys, versions, volumes

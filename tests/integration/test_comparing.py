@@ -17,8 +17,8 @@ import pytest
 from services.broker.send import Queue
 from services.broker.shadows import Pair as Query
 from services.catalog import calibrations, generations
-from services.catalog.comparisons import Enrolled
 from services.catalog.engine import Catalog
+from services.catalog.rebuilding.comparisons import Enrolled
 from services.catalog.schema import Face, Person
 from services.errors import BrokerUnavailable
 from services.photos import keys
@@ -318,9 +318,9 @@ def _said_by(net: onnx.ModelProto, people: Gallery) -> Vectors:
 DYING = """
 import os, sys
 from pathlib import Path
-from services.catalog.comparisons import Enrolled
+from services.catalog.rebuilding.comparisons import Enrolled
 from services.catalog.engine import Catalog
-from services.settings import Environment
+from services.settings.service import Environment
 from services.vault import Vault
 from workers import computing
 from workers.models.registry import Registry

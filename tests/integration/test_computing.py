@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from services.broker.send import Queue
-from services.catalog import collections, computations, evaluations, jobs
+from services.catalog import collections, computations, evaluations
 from services.catalog.engine import Catalog
+from services.catalog.importing import jobs
 from services.catalog.schema import Job
 from services.errors import InvalidRequest
 from services.photos import keys

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from services.catalog import computations, deliveries, jobs, people, rebuilds, webhooks
+from services.catalog import computations, people
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Rebuild
+from services.catalog.importing import jobs
+from services.catalog.rebuilding import rebuilds
 from services.catalog.schema import Item, Job, Person
-from services.catalog.webhook_schema import Delivery, Webhook
+from services.catalog.tables.rebuild import Rebuild
+from services.catalog.tables.webhook import Delivery, Webhook
+from services.catalog.telling import deliveries, webhooks
 from tests.integration.catalog import rows
 from tests.receiver import Came, Receiver, is_signed
 from tests.waiting import eventually

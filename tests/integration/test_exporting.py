@@ -6,8 +6,8 @@ import json
 import zipfile
 from pathlib import Path
 
-from services.catalog.about import NOT_PERSONAL, TOLD
-from services.catalog.tables import METADATA
+from services.catalog.privacy.about import NOT_PERSONAL, TOLD
+from services.catalog.tables.every import METADATA
 from tests.running import Running
 
 

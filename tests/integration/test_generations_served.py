@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services.catalog import collections, processes, readiness
+from services.catalog import collections
 from services.catalog.engine import Catalog
+from services.catalog.running import processes, readiness
 from services.catalog.schema import Generation
 from services.photos.store import PhotoStore
 from tests.integration.serving import Answer, Serving, people_of

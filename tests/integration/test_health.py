@@ -19,11 +19,12 @@ from redis import Redis
 from sqlalchemy import delete, update
 
 from services.broker.followed import HEADER, SENT_AT
-from services.catalog import log, processes
+from services.catalog import log
 from services.catalog.collections import DEFAULT, by_name
 from services.catalog.engine import Catalog
-from services.catalog.process_schema import Lease, Process
+from services.catalog.running import processes
 from services.catalog.schema import LogEntry, now
+from services.catalog.tables.process import Lease, Process
 from tests import gatewayed
 from tests.gatewayed import Alone
 from tests.pausing import pause

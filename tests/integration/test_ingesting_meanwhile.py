@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from services.catalog import faces, generations, merges, people, photos
+from services.catalog import faces, generations, people, photos
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Chunk, Rebuild
+from services.catalog.reviewing import merges
 from services.catalog.schema import Embedding, Face, Generation, Item, Model, Person, Photo
+from services.catalog.tables.rebuild import Chunk, Rebuild
 from services.photos.store import PhotoStore
 from tests.integration.catalog import rows
 from tests.integration.catalog.building import build

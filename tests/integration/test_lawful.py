@@ -17,15 +17,16 @@ from services.broker.app import celery_app
 from services.broker.requests import Asking
 from services.broker.send import Queue
 from services.broker.waking import Waking
-from services.catalog import consents, keys, people
-from services.catalog.consents import Given
+from services.catalog import keys, people
 from services.catalog.engine import Catalog
-from services.catalog.privacy_schema import Consent, Erasure
+from services.catalog.privacy import consents
+from services.catalog.privacy.consents import Given
 from services.catalog.schema import Item, Job, Person
+from services.catalog.tables.privacy import Consent, Erasure
 from services.gateway.app import create_app
 from services.gateway.doors import Gateway
 from services.photos.store import PhotoStore
-from services.settings import GatewaySettings, Limits
+from services.settings.service import GatewaySettings, Limits
 from services.vault import Vault
 from tests import gatewayed
 from tests.integration.catalog import rows

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from services.broker.shadows import Pair
-from services.catalog import generations, models, processes, readiness, rebuilds
+from services.catalog import generations, models
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Rebuild
+from services.catalog.rebuilding import rebuilds
+from services.catalog.running import processes, readiness
 from services.catalog.schema import Generation
+from services.catalog.tables.rebuild import Rebuild
 from services.photos import keys
 from services.photos.store import PhotoStore
 from tests.integration.catalog import rows

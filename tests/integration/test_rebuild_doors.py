@@ -13,15 +13,17 @@ from services.broker.app import celery_app
 from services.broker.requests import Asking
 from services.broker.send import Queue
 from services.broker.waking import Waking
-from services.catalog import collections, findings, generations, keys, models, processes, rebuilds
+from services.catalog import collections, generations, keys, models
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Chunk
+from services.catalog.rebuilding import findings, rebuilds
+from services.catalog.running import processes
 from services.catalog.schema import Model, new_id
+from services.catalog.tables.rebuild import Chunk
 from services.gateway.app import create_app
 from services.gateway.doors import Gateway
 from services.photos import keys as photo_keys
 from services.photos.store import PhotoStore
-from services.settings import GatewaySettings, Limits
+from services.settings.service import GatewaySettings, Limits
 from tests import vaults
 from tests.integration.catalog import rows
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from services.catalog import chunks, faces, jobs, people, rebuilds
-from services.catalog.rebuild_schema import Chunk, Rebuild
+from services.catalog import faces, people
+from services.catalog.importing import jobs
+from services.catalog.rebuilding import chunks, rebuilds
+from services.catalog.tables.rebuild import Chunk, Rebuild
 from services.errors import Conflict
 from tests.integration.catalog import rows
 from tests.integration.rebuilding import AGREES, Died, Gallery

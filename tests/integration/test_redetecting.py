@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from services.catalog import chunks, faces, findings, generations, people, rebuilds
-from services.catalog.rebuild_schema import Chunk, Finding, Rebuild
+from services.catalog import faces, generations, people
+from services.catalog.rebuilding import chunks, findings, rebuilds
 from services.catalog.schema import Face, Photo, Removal
+from services.catalog.tables.rebuild import Chunk, Finding, Rebuild
 from services.errors import Conflict
 from tests.integration.catalog import rows
 from tests.integration.rebuilding import Died, Gallery

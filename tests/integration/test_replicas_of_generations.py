@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.catalog import generations, held, log, people
+from services.catalog import generations, log, people
 from services.catalog.engine import Catalog
+from services.catalog.running import held
 from services.catalog.schema import Collection, Face
 from services.errors import NotFound
 from tests.integration.catalog import rows

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 from sqlalchemy import func, select, update
 
-from services.catalog import people, retention
+from services.catalog import people
 from services.catalog.engine import Catalog
-from services.catalog.privacy_schema import Erasure
+from services.catalog.erasing import retention
 from services.catalog.schema import Collection, Face, Person, Photo, now
+from services.catalog.tables.privacy import Erasure
 from tests.integration.catalog import rows
 from workers.retaining import delete_photos_of_nobody, retain
 

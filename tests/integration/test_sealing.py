@@ -10,7 +10,7 @@ from services.catalog import photos as photo_rows
 from services.catalog import sealed
 from services.catalog.engine import Catalog
 from services.catalog.schema import Face, Photo, Removal
-from services.catalog.sealing_schema import ObjectKey
+from services.catalog.tables.sealing import ObjectKey
 from services.errors import DamagedObject
 from services.photos import keys
 from services.photos.sealing import MAGIC

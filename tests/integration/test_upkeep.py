@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import update
 
 from services.broker.send import Queue
-from services.catalog import people, processes
+from services.catalog import people
 from services.catalog.engine import Catalog
+from services.catalog.running import processes
 from services.catalog.schema import Face, Item
 from services.photos.store import PhotoStore
 from tests import vaults

@@ -11,19 +11,20 @@ from sqlalchemy import select, update
 
 from index.manifest import MANIFEST
 from services import formats, intake, wrappings
-from services.catalog import jobs, photos, sealed
-from services.catalog.carrying import Chipped
+from services.catalog import photos, sealed
 from services.catalog.engine import Catalog
+from services.catalog.importing import jobs
 from services.catalog.migrate import migrate
+from services.catalog.rebuilding.carrying import Chipped
 from services.catalog.schema import Face, Photo
-from services.catalog.sealing_schema import ObjectKey
+from services.catalog.tables.sealing import ObjectKey
 from services.errors import CannotStart, DamagedObject, MissingObject, WrappingKeyMissing
 from services.intake import Upload
 from services.labels import Label
 from services.photos import keys, sealing, wrapping
 from services.photos.sealing import MAGIC, PIECE_BYTES
 from services.photos.store import PhotoStore
-from services.sealing_settings import SealingSettings
+from services.settings.sealing import SealingSettings
 from services.vault import Vault
 from tests import vaults
 from tests.integration.catalog import rows

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services import settings
+from services.settings import service as settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text("utf-8")

@@ -13,8 +13,9 @@ import numpy as np
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from services.catalog import generations, inventory, log, models, removals
+from services.catalog import generations, inventory, log, models
 from services.catalog.engine import Catalog, upsert
+from services.catalog.erasing import removals
 from services.catalog.inventory import PhotoRow
 from services.catalog.schema import Collection, Embedding, Face, Generation, Person, Photo
 from services.errors import DamagedObject, DegenerateBox, InvalidModel, MissingObject, PhotoRefused

@@ -8,12 +8,12 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from services import settings
 from services.catalog import models
 from services.catalog.engine import Catalog
 from services.errors import CannotStart, InvalidModel
 from services.photos import keys
 from services.photos.store import PhotoStore
+from services.settings import service as settings
 from workers.faces.batches import BatchPipeline
 from workers.faces.detect import Detector, ManyDetector
 from workers.faces.embed import Embedder

@@ -7,8 +7,10 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.catalog import carrying, models, processes
+from services.catalog import models
 from services.catalog.engine import Catalog
+from services.catalog.rebuilding import carrying
+from services.catalog.running import processes
 from services.catalog.schema import Collection, Photo
 from services.errors import PhotoRefused
 from services.vault import Vault

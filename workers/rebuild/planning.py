@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
-from services.catalog import findings, generations, models, processes, rebuilds
+from services.catalog import generations, models
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Chunk, Rebuild
+from services.catalog.rebuilding import findings, rebuilds
+from services.catalog.running import processes
 from services.catalog.schema import Collection, Face, Generation, Photo
+from services.catalog.tables.rebuild import Chunk, Rebuild
 from services.errors import ColegaError, Conflict, InvalidRequest, Unavailable
 from services.logs import logger
 from workers.ingestion import Tools

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
-from services.catalog import carrying, faces, findings, log
-from services.catalog.carrying import Vector
-from services.catalog.rebuild_schema import Rebuild
+from services.catalog import faces, log
+from services.catalog.rebuilding import carrying, findings
+from services.catalog.rebuilding.carrying import Vector
 from services.catalog.schema import Embedding, Face, Photo
+from services.catalog.tables.rebuild import Rebuild
 from workers.faces.values import Detection
 from workers.faces.values import Face as Cut
 

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from services.catalog import carrying, chunks, faces, findings, generations, models
-from services.catalog.carrying import Chipped, NoLongerWanted, Vector
-from services.catalog.chunks import Held
+from services.catalog import faces, generations, models
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Rebuild
+from services.catalog.rebuilding import carrying, chunks, findings
+from services.catalog.rebuilding.carrying import Chipped, NoLongerWanted, Vector
+from services.catalog.rebuilding.chunks import Held
 from services.catalog.schema import Collection, Face, Generation, Photo
+from services.catalog.tables.rebuild import Rebuild
 from services.errors import DegenerateBox, PhotoRefused
 from services.logs import logger
 from services.photos import keys

@@ -10,11 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from services.catalog import carrying, chunks, findings, models
-from services.catalog.carrying import Chipped, NoLongerWanted, Vector
-from services.catalog.chunks import Held
-from services.catalog.rebuild_schema import Rebuild
+from services.catalog import models
+from services.catalog.rebuilding import carrying, chunks, findings
+from services.catalog.rebuilding.carrying import Chipped, NoLongerWanted, Vector
+from services.catalog.rebuilding.chunks import Held
 from services.catalog.schema import Generation
+from services.catalog.tables.rebuild import Rebuild
 from services.errors import DegenerateBox, InvalidModel, PhotoRefused
 from services.logs import logger
 from services.vault import Vault

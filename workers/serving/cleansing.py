@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from index.engine.home import EngineHome
-from services.catalog import erasures, ledger
 from services.catalog.engine import Catalog
-from services.catalog.erasures import Pressing
+from services.catalog.erasing import erasures, ledger
+from services.catalog.erasing.erasures import Pressing
 from services.logs import logger
 from workers.serving.folders import OwnFolder
 from workers.serving.replicas import Replicas

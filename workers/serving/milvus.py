@@ -9,7 +9,7 @@ from index.milvus.server import Server
 from index.protocol import Log
 from services.errors import IndexUnavailable, InvalidSettings
 from services.logs import logger
-from services.settings import MilvusSettings
+from services.settings.service import MilvusSettings
 
 _SWEEP_EVERY_S = 60.0
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from services.broker.shadows import Shadows
-from services.catalog import held
 from services.catalog.engine import Catalog
-from services.catalog.held import Used
+from services.catalog.running import held
+from services.catalog.running.held import Used
 from services.errors import ColegaError
 from services.logs import logger
 from workers.models.registry import Registry

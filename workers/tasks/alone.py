@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from services import installation
-from services.catalog import collections, computations, jobs
+from services.catalog import collections, computations
 from services.catalog.engine import Catalog
+from services.catalog.importing import jobs
 from services.catalog.schema import Job
 from services.errors import ColegaError, Conflict, InvalidRequest, Refused
 from services.logs import configure
-from services.settings import CatalogSettings, Computing, Environment, Home, Limits
+from services.settings.service import CatalogSettings, Computing, Environment, Home, Limits
 from services.vault import Vault
 from workers import computing
 from workers.computing import Parts

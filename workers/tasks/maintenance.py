@@ -6,11 +6,11 @@ from typing import Any
 
 from services import wrappings
 from services.broker import names
-from services.catalog import processes
-from services.erasing_settings import Erasing
+from services.catalog.running import processes
 from services.errors import Unavailable
 from services.logs import logger
 from services.photos.volumes import Volumes
+from services.settings.erasing import Erasing
 from workers import erasing, pruning, rebuilding, retaining, sealing, upkeep
 from workers.checks import schedule
 from workers.tasks.process import app, environment, here

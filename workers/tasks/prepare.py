@@ -13,7 +13,7 @@ from services.errors import ColegaError
 from services.logs import configure, last_words, logger
 from services.photos import keys
 from services.photos.store import PhotoStore
-from services.settings import CatalogSettings, Environment, Home, PhotoStoreSettings
+from services.settings.service import CatalogSettings, Environment, Home, PhotoStoreSettings
 from workers.models import casia_webface
 from workers.models.bundle import DESCRIPTION
 from workers.models.registry import share

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from services import heartbeat
-from services.catalog import meters, processes
 from services.catalog.engine import Catalog
+from services.catalog.running import meters, processes
 from services.errors import ColegaError
 from services.meters import Meters
 from workers import vitals
@@ -27,7 +27,7 @@ class Me:
 
     name: str
     kind: str
-    """As :class:`services.catalog.process_schema.Process` has it."""
+    """As :class:`services.catalog.tables.process.Process` has it."""
     data: Path
     """Folder of this machine's own files."""
     meters: Meters = field(default_factory=Meters)

@@ -26,8 +26,8 @@ from services.broker.waking import Waking
 from services.catalog.engine import Catalog
 from services.errors import ColegaError
 from services.logs import logger
-from services.privacy_settings import Privacy
-from services.settings import (
+from services.settings.privacy import Privacy
+from services.settings.service import (
     BrokerSettings,
     CatalogSettings,
     Checking,

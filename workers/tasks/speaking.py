@@ -8,7 +8,7 @@ from celery import Celery, signals
 from celery.apps import worker
 
 from services import logs, tracing
-from services.settings import Environment, Home, Tracing
+from services.settings.service import Environment, Home, Tracing
 
 
 def begin(app: Celery, environment: Environment) -> None:

@@ -16,20 +16,13 @@ import billiard
 from celery import signals
 
 from services import installation
-from services.backup_settings import BackupSettings
 from services.broker import names
 from services.broker.app import celery_app
 from services.catalog.engine import Catalog
 from services.errors import Unavailable
 from services.logs import logger
-from services.settings import (
-    BrokerSettings,
-    CatalogSettings,
-    Computing,
-    Environment,
-    Home,
-    Limits,
-)
+from services.settings.backup import BackupSettings
+from services.settings.service import BrokerSettings, CatalogSettings, Computing, Environment, Home, Limits
 from workers.tasks import presence, speaking, unwrapping
 
 if TYPE_CHECKING:

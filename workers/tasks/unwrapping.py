@@ -6,8 +6,8 @@ from services import wrappings
 from services.catalog.engine import Catalog
 from services.errors import CannotStart, InvalidSettings
 from services.logs import last_words
-from services.sealing_settings import SealingSettings
-from services.settings import CatalogSettings, Environment, Home
+from services.settings.sealing import SealingSettings
+from services.settings.service import CatalogSettings, Environment, Home
 
 
 def require(environment: Environment) -> None:

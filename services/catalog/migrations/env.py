@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from services.catalog.tables import METADATA
+from services.catalog.tables.every import METADATA
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -3,9 +3,9 @@
 from flask.typing import ResponseReturnValue
 from flask_openapi import OpenAPI
 
-from services.gateway import auth
 from services.gateway.compreface import examples, failures, recognition, subjects
 from services.gateway.compreface.facade import NAME, facade
+from services.gateway.guarding import auth
 
 DOORS = (examples, recognition, subjects)
 """The modules that open the facade's doors."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import BoundedSemaphore
 
 from flask import request
@@ -10,20 +10,24 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from services.catalog import faces, jobs, people, photos, subjects
+from services.catalog import faces, people, photos, subjects
+from services.catalog.importing import jobs
 from services.catalog.schema import Collection, Face, Item, Job, Person, Photo
 from services.errors import Conflict, NotFound, PhotoRefused, TooManyRequests, WorkersBusy
-from services.gateway import admission, auditing, lawful, uploads
+from services.gateway import uploads
+from services.gateway.auditing import requests as auditing
 from services.gateway.compreface import failures, found, ids, pictures
 from services.gateway.compreface.facade import Asked, collection, door
 from services.gateway.compreface.found import FacesQuery, FoundFace, Versions
 from services.gateway.compreface.similarity import similarity
 from services.gateway.compreface.subjects import Deleted, erase_all
 from services.gateway.doors import collection_of, gateway
-from services.gateway.erasures import asking
+from services.gateway.guarding import admission
 from services.gateway.photos import raw_of, take_in
-from services.gateway.search import gallery_of, look, vector_of
-from services.gateway.verify import cosine
+from services.gateway.privacy import lawful
+from services.gateway.privacy.erasures import asking
+from services.gateway.searching.search import gallery_of, look, vector_of
+from services.gateway.searching.verify import cosine
 from services.intake import Upload
 from services.labels import Label
 from services.rejections import Rejection
@@ -166,10 +170,8 @@ def delete_some_examples() -> ResponseReturnValue:
         failures.refuse(failures.INVALID, f"{len(wanted)} image ids; {_MOST_AT_ONCE} are taken at once.")
     gone = []
     for image in wanted:
-        try:
+        with suppress(NotFound):
             gone.append(_delete(image))
-        except NotFound:
-            continue
     gateway().waking.wake()
     return gone
 
@@ -244,9 +246,7 @@ def _enrol(mine: Collection, name: str, upload: Upload) -> tuple[str, int | None
         for face in () if photo is None else photos.faces_of(session, photo):
             if person is not None and face.person_id == person.id:
                 return face.public_id, item.sequence
-    raise Conflict(
-        "The person or the photo was erased, or given to somebody else, while the photo was being worked on."
-    )
+    raise Conflict("The person or the photo was erased, or given to somebody else, while it was being worked on.")
 
 
 def _ended(job: Job) -> tuple[Item, Photo | None, Person | None]:

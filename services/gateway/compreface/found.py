@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 from services import thresholds
 from services.broker.requests import Answer, Search
 from services.errors import PhotoRefused
-from services.gateway import represent
 from services.gateway.compreface.facade import Asked
 from services.gateway.doors import gateway
-from services.gateway.search import Gallery
+from services.gateway.searching import represent
+from services.gateway.searching.search import Gallery
 from services.rejections import Rejection
 
 BUILT_IN = "mtcnn"

@@ -7,13 +7,14 @@ from pydantic import BaseModel, Field
 
 from services.broker.requests import Search
 from services.errors import PhotoRefused
-from services.gateway import auditing, matches, rejected
+from services.gateway.auditing import requests as auditing
 from services.gateway.compreface import failures, found, pictures
 from services.gateway.compreface.facade import collection, door
 from services.gateway.compreface.found import FacesQuery, FoundFace, Versions
 from services.gateway.compreface.similarity import similarity
-from services.gateway.search import MORE_THAN_ASKED, gallery_of, look
-from services.gateway.verify import cosine
+from services.gateway.searching import matches, rejected
+from services.gateway.searching.search import MORE_THAN_ASKED, gallery_of, look
+from services.gateway.searching.verify import cosine
 from services.rejections import Rejection
 
 ALL, MOST = -1, 100

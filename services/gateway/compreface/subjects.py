@@ -4,15 +4,17 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from services.catalog import merges, people, subjects
+from services.catalog import people, subjects
+from services.catalog.reviewing import merges
 from services.catalog.schema import Person
 from services.errors import NotFound
-from services.gateway import auditing, lawful
+from services.gateway.auditing import requests as auditing
 from services.gateway.compreface import failures, found
 from services.gateway.compreface.facade import Asked, collection, door
 from services.gateway.doors import collection_of, gateway, key
-from services.gateway.erasures import asking
-from services.gateway.search import gallery_of
+from services.gateway.privacy import lawful
+from services.gateway.privacy.erasures import asking
+from services.gateway.searching.search import gallery_of
 
 
 class SubjectPath(BaseModel):

@@ -6,9 +6,9 @@ from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from services import moments
-from services.catalog import audit_read
+from services.catalog.auditing import reading as audit_read
 from services.errors import InvalidRequest
-from services.gateway import audit as audit_answers
+from services.gateway.auditing import audit as audit_answers
 from services.gateway.console.pages import page
 from services.gateway.doors import gateway, key
 from services.gateway.paging import cursor_of

@@ -3,7 +3,7 @@
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from services.catalog import bases, consents
+from services.catalog.privacy import bases, consents
 from services.gateway.collections import basis_out, retention_out
 from services.gateway.console.language import gettext as _
 from services.gateway.console.pages import collection, page

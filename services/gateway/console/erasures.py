@@ -6,8 +6,8 @@ from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from services import receipts
-from services.catalog import erasures as rows
-from services.catalog.privacy_schema import Erasure
+from services.catalog.erasing import erasures as rows
+from services.catalog.tables.privacy import Erasure
 from services.gateway.console.language import gettext as _
 from services.gateway.console.pages import collection, page
 from services.gateway.doors import collection_of, gateway

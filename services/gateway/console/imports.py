@@ -5,14 +5,14 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from services.catalog import jobs
+from services.catalog.importing import jobs
 from services.errors import ColegaError, NotFound
 from services.gateway.answers import job_out
-from services.gateway.auth import may
 from services.gateway.console.language import gettext as _
 from services.gateway.console.pages import collection, failure, page, wants_page
 from services.gateway.doors import collection_of, gateway
-from services.gateway.job_answers import whole_job_out
+from services.gateway.guarding.auth import may
+from services.gateway.importing.job_answers import whole_job_out
 from services.gateway.paging import cursor_of, number_after
 
 KINDS = ("import", "upload")

@@ -8,17 +8,20 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from services import licences, thresholds
-from services.catalog import calibrations, computations, evaluations, findings, jobs, kept, rebuilds
+from services.catalog import calibrations, computations, evaluations
 from services.catalog import models as catalog_models
+from services.catalog.importing import jobs
+from services.catalog.rebuilding import findings, kept, rebuilds
 from services.catalog.schema import Calibration, Collection, Evaluation
 from services.errors import InvalidRequest
-from services.gateway import answers, rebuild_answers
-from services.gateway import calibrations as calibration_answers
-from services.gateway.auth import may_touch
+from services.gateway import answers
 from services.gateway.console import calibration_plot, model_words, reasons
 from services.gateway.console.pages import collection, page
 from services.gateway.doors import collection_of, gateway
-from services.gateway.model_answers import running_of, uses_of
+from services.gateway.guarding.auth import may_touch
+from services.gateway.modelling import calibrations as calibration_answers
+from services.gateway.modelling import rebuild_answers
+from services.gateway.modelling.model_answers import running_of, uses_of
 
 _REBUILDS, _EVALUATIONS, _FINDINGS, _JOBS = 10, 5, 50, 30
 _COMPUTED = {computations.EVALUATION, computations.CALIBRATION, computations.QUANTISATION, computations.TRAINING}

@@ -14,12 +14,14 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from services.catalog import bases, collections, sessions
+from services.catalog import collections, sessions
+from services.catalog.privacy import bases
 from services.errors import ColegaError, Forbidden, NotFound, Unauthorized, Unavailable
-from services.gateway import auth, problems
+from services.gateway import problems
 from services.gateway.console import assets, language, reasons
 from services.gateway.console.language import gettext as _
 from services.gateway.doors import SCOPES, gateway, key
+from services.gateway.guarding import auth
 
 blueprint = Blueprint("console", __name__, template_folder="templates")
 

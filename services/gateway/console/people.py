@@ -7,9 +7,12 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from services import moments
-from services.catalog import consents, erasures, listing, merges, retention
+from services.catalog import listing
+from services.catalog.erasing import erasures, retention
 from services.catalog.listing import Sort
 from services.catalog.people import LONGEST_NAME, by_public_id, erasure, faces_of, row_of
+from services.catalog.privacy import consents
+from services.catalog.reviewing import merges
 from services.errors import NotFound
 from services.gateway.console import erasures as receipts
 from services.gateway.console.language import gettext as _

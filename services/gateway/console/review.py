@@ -3,7 +3,8 @@
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from services.catalog import faces, findings
+from services.catalog import faces
+from services.catalog.rebuilding import findings
 from services.gateway.console.pages import collection, page
 from services.gateway.doors import collection_of, gateway
 

@@ -11,11 +11,12 @@ from werkzeug.wrappers import Response
 
 from services.catalog import keys, sessions
 from services.errors import Forbidden, Unauthorized
-from services.gateway import auditing, auth
+from services.gateway.auditing import requests as auditing
 from services.gateway.console import language
 from services.gateway.console.language import gettext as _
 from services.gateway.console.pages import THEME_COOKIE, THEMES, local_path, page, public
 from services.gateway.doors import gateway
+from services.gateway.guarding import auth
 
 _LONGEST_KEY = 256
 _A_YEAR_S = 365 * 86_400

@@ -7,15 +7,16 @@ from typing import Any
 from flask import g, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from services.catalog import computations, jobs
+from services.catalog import computations
+from services.catalog.importing import jobs
 from services.errors import ColegaError
 from services.gateway import answers
-from services.gateway import status as status_answers
 from services.gateway.console import model_words, reasons
 from services.gateway.console.language import gettext as _
 from services.gateway.console.language import language, ngettext
 from services.gateway.console.pages import collection, page
 from services.gateway.doors import SCOPES, collection_of, gateway
+from services.gateway.observing import status as status_answers
 
 _JOBS = 12
 _OK = "ok"

@@ -9,7 +9,7 @@ from services.calibrated import FMR_TARGETS
 from services.errors import ColegaError
 from services.gateway.console.pages import collection, page
 from services.gateway.doors import gateway
-from services.gateway.search import gallery_of
+from services.gateway.searching.search import gallery_of
 
 
 @page("/", "search")

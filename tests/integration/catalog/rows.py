@@ -4,7 +4,8 @@ import hashlib
 
 from sqlalchemy.orm import Session
 
-from services.catalog import collections, generations, jobs, log, photos
+from services.catalog import collections, generations, log, photos
+from services.catalog.importing import jobs
 from services.catalog.schema import Collection, Embedding, Face, Generation, Item, Job, Model, Person, Photo, new_id
 
 

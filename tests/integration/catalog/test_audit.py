@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from services.catalog import audit, audit_read, audit_verify
-from services.catalog.audit import Entry, Intent, Tip
-from services.catalog.audit_schema import AuditChain, AuditEntry, AuditHead, AuditIntent
+from services.catalog.auditing import reading as audit_read
+from services.catalog.auditing import verifying as audit_verify
+from services.catalog.auditing import writing as audit
+from services.catalog.auditing.writing import Entry, Intent, Tip
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
+from services.catalog.tables.audit import AuditChain, AuditEntry, AuditHead, AuditIntent
 
 PERSON = "per_" + "5" * 24
 EXAMPLES = 1000 if os.environ.get("COLEGA_SOAK") else 30

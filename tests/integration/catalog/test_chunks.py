@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.catalog import chunks, generations, rebuilds
+from services.catalog import generations
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Chunk, Rebuild
+from services.catalog.rebuilding import chunks, rebuilds
 from services.catalog.schema import Generation
+from services.catalog.tables.rebuild import Chunk, Rebuild
 from tests.integration.catalog import rows
 
 pytestmark = pytest.mark.slow

@@ -4,8 +4,8 @@ import threading
 
 from sqlalchemy import update
 
-from services.catalog import claims, jobs
 from services.catalog.engine import Catalog
+from services.catalog.importing import claims, jobs
 from services.catalog.schema import Item
 from services.rejections import Rejection
 from tests.integration.catalog import rows

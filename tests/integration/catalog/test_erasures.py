@@ -7,14 +7,17 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from services.catalog import erasures, faces, jobs, ledger, merges, nobodys, people, photos, requests, rewriting, traces
-from services.catalog.console_schema import Merge
+from services.catalog import faces, people, photos, requests
 from services.catalog.engine import Catalog
-from services.catalog.erasures import Entry, Pressing
-from services.catalog.ledger import Asking
-from services.catalog.privacy_schema import Erasure
-from services.catalog.request_schema import Request
+from services.catalog.erasing import erasures, ledger, nobodys, rewriting, traces
+from services.catalog.erasing.erasures import Entry, Pressing
+from services.catalog.erasing.ledger import Asking
+from services.catalog.importing import jobs
+from services.catalog.reviewing import merges
 from services.catalog.schema import ApiKey, Collection, Face, Item, Job, Person, Photo, new_id, now
+from services.catalog.tables.console import Merge
+from services.catalog.tables.privacy import Erasure
+from services.catalog.tables.request import Request
 from tests.integration.catalog import rows
 
 pytestmark = pytest.mark.slow

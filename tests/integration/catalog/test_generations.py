@@ -4,11 +4,12 @@ import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from services.catalog import collections, faces, generations, listing, log, merges, people, photos
+from services.catalog import collections, faces, generations, listing, log, people, photos
 from services.catalog.engine import Catalog
 from services.catalog.generations import Proof
-from services.catalog.rebuild_schema import Finding, Rebuild
+from services.catalog.reviewing import merges
 from services.catalog.schema import Collection, Embedding, Face, Generation, LogEntry, Removal, new_id
+from services.catalog.tables.rebuild import Finding, Rebuild
 from services.errors import Conflict, NotFound
 from tests.integration.catalog import rows
 from tests.integration.catalog.building import build

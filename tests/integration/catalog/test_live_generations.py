@@ -23,8 +23,9 @@ from hypothesis.stateful import (
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from services.catalog import collections, faces, generations, log, merges, people, photos
+from services.catalog import collections, faces, generations, log, people, photos
 from services.catalog.engine import Catalog
+from services.catalog.reviewing import merges
 from services.catalog.schema import Collection, Embedding, Face, Generation, Person, Photo, Removal, new_id
 from services.errors import Conflict, NotFound
 from tests.integration.catalog import rows

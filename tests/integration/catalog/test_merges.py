@@ -4,10 +4,12 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from services.catalog import faces, generations, jobs, log, merges, people
-from services.catalog.console_schema import Merge
+from services.catalog import faces, generations, log, people
 from services.catalog.engine import Catalog
+from services.catalog.importing import jobs
+from services.catalog.reviewing import merges
 from services.catalog.schema import Face, Item, LogEntry, Person, now
+from services.catalog.tables.console import Merge
 from services.errors import Conflict, NotFound
 from tests.integration.catalog import rows
 from tests.integration.catalog.building import build

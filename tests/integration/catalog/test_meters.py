@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from services import meters as counted
-from services.catalog import meters, observed
 from services.catalog.engine import Catalog
+from services.catalog.running import meters, observed
 from services.meters import Meters
 
 pytestmark = pytest.mark.slow

@@ -23,7 +23,7 @@ from services.catalog.engine import Catalog
 from services.catalog.migrate import is_current, migrate
 from services.catalog.people import searchable
 from services.catalog.schema import Collection, Face, Generation
-from services.catalog.tables import METADATA
+from services.catalog.tables.every import METADATA
 
 
 def test_migrating_twice_is_fine(catalog: Catalog) -> None:

@@ -3,11 +3,13 @@
 import pytest
 from sqlalchemy import func, select
 
-from services.catalog import chips, dropped, faces, findings, generations, merges, naming, not_same, people, photos
-from services.catalog.console_schema import NotSame
+from services.catalog import chips, faces, generations, people, photos
 from services.catalog.engine import Catalog
-from services.catalog.rebuild_schema import Rebuild
+from services.catalog.rebuilding import dropped, findings
+from services.catalog.reviewing import merges, naming, not_same
 from services.catalog.schema import Face, Generation, Person, Photo
+from services.catalog.tables.console import NotSame
+from services.catalog.tables.rebuild import Rebuild
 from services.errors import Conflict, NotFound
 from tests.integration.catalog import rows
 from tests.integration.catalog.building import build

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from services.catalog import faces, jobs, listing, log, merges, people
+from services.catalog import faces, listing, log, people
 from services.catalog.engine import Catalog
+from services.catalog.importing import jobs
+from services.catalog.reviewing import merges
 from services.catalog.schema import Embedding, Face, LogEntry, Person, Photo, Removal
 from services.errors import Conflict, InvalidRequest
 from tests.integration.catalog import rows

@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import update
 
-from services.catalog import processes
 from services.catalog.engine import Catalog
-from services.catalog.process_schema import Lease, Process
+from services.catalog.running import processes
 from services.catalog.schema import now
+from services.catalog.tables.process import Lease, Process
 
 pytestmark = pytest.mark.slow
 

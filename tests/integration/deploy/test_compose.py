@@ -15,7 +15,7 @@ from services.local import programs, seaweedfs, valkey
 from services.local.door import Door
 from services.local.instance import Instance
 from services.local.ports import choose
-from services.settings import Environment
+from services.settings.service import Environment
 from tests.integration.deploy import composed
 from tests.integration.deploy.composed import FILE, ROOT, Composed, Refused
 

@@ -9,7 +9,7 @@ import pytest
 SPEAKS = """
 import logging, sys, threading, warnings
 from services.logs import configure, logger
-from services.settings import Home
+from services.settings.service import Home
 configure(Home(log_format=sys.argv[1]))
 logger(job="job_1").info("photos.ingested", photos=3)
 logging.getLogger("celery.worker").warning("lost %s", "it")
@@ -74,7 +74,7 @@ def test_without_traces_opentelemetry_need_not_be_there(module: str) -> None:
 
 
 def test_traces_that_cannot_be_sent_are_refused_at_the_start() -> None:
-    code = "import sys; sys.modules['opentelemetry'] = None; import services.tracing as t; from services.settings import Tracing"
+    code = "import sys; sys.modules['opentelemetry'] = None; import services.tracing as t; from services.settings.service import Tracing"
     asked = "t.configure(Tracing(traces_endpoint='http://127.0.0.1:1/v1/traces'), 'gateway')"
 
     done = subprocess.run(

@@ -6,7 +6,7 @@ import pytest
 
 from services.cli.mqtt import Address, Mqtt
 from services.errors import InvalidRequest
-from services.settings import MqttSettings
+from services.settings.service import MqttSettings
 
 
 @pytest.mark.parametrize(

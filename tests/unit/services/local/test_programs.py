@@ -9,7 +9,7 @@ from services.local.door import Door
 from services.local.instance import WRAPPING_KEY, Instance
 from services.local.programs import Given
 from services.photos import wrapping
-from services.settings import (
+from services.settings.service import (
     BrokerSettings,
     CatalogSettings,
     Computing,

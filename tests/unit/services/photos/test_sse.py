@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.photos.store import PhotoStore
-from services.settings import PhotoStoreSettings
+from services.settings.service import PhotoStoreSettings
 
 Headers = dict[str, str]
 

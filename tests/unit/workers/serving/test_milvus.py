@@ -3,7 +3,7 @@
 import pytest
 
 from services.errors import InvalidSettings
-from services.settings import MilvusSettings
+from services.settings.service import MilvusSettings
 from tests.unit.index.arrays import WrittenLog
 from workers.serving.milvus import Milvus
 
