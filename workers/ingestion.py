@@ -198,7 +198,7 @@ def _commit(
                 again.append(p.work.item.id)
             else:
                 mine.append(p)
-        finished = claims.finish_all(session, [(p.work, p.outcome) for p in mine])
+        finished = claims.finish(session, [(p.work, p.outcome) for p in mine])
         mine = [p for p in mine if p.work.item.id in finished]  # The claims of others are somebody else's by now.
         there = [(photos[p.work.photo.id], p) for p in mine if p.work.photo.id in photos]  # Or the photo is gone.
         changes += rounds.write(session, there, live, embedded)

@@ -147,7 +147,7 @@ def test_a_worker_that_comes_back_after_its_claim_changes_nothing(ingest: Ingest
     ingest.work([item])
 
     with ingest.catalog.transaction() as session:
-        assert not claims.finish(session, slow, claims.Outcome("done"))
+        assert not claims.finish(session, [(slow, claims.Outcome("done"))])
     assert ingest.state()["log"] == ["add"]
 
 

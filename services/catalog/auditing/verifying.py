@@ -162,7 +162,7 @@ class _Walk:
         for sequence in self._session.scalars(entries.where(AuditEntry.sequence <= row.pruned).limit(10)):
             self._say(sequence, "inserted", f"Entries up to {row.pruned} are said to have been removed by age.")
         self._found.pruned += row.pruned
-        if bool(row.pruned) != bool(row.pruned_hash):
+        if (row.pruned > 0) != (row.pruned_hash is not None):
             self._say(0, "changed", "The chain does not say well what of it was removed by age.")
 
     def _hash_before(self, row: AuditChain, sequence: int) -> bytes:

@@ -109,12 +109,7 @@ def renew(session: Session, work: Sequence[Work], lease_s: float) -> None:
     session.execute(mine.values(claim_expires_at=now() + lease_s))
 
 
-def finish(session: Session, work: Work, outcome: Outcome) -> bool:
-    """End an item. False: the claim is somebody else's by now; throw away what was computed."""
-    return bool(finish_all(session, [(work, outcome)]))
-
-
-def finish_all(session: Session, ends: Sequence[tuple[Work, Outcome]]) -> set[int]:
+def finish(session: Session, ends: Sequence[tuple[Work, Outcome]]) -> set[int]:
     """End items: one statement for all that end alike.
 
     Returns:

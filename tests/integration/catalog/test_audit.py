@@ -294,6 +294,10 @@ def test_any_single_change_of_a_head_or_of_a_chains_row_shows(
     assert tampered(tamper)
 
 
+def test_nothing_where_a_hash_was_never_is_something(tampered: Tampered) -> None:
+    assert tampered(lambda c: c.execute("UPDATE audit_chains SET pruned_hash = '' WHERE pruned_hash IS NULL"))
+
+
 def test_nobody_can_write_an_entry_before_the_first_one(tampered: Tampered) -> None:
     found = tampered(lambda c: c.execute("UPDATE audit SET sequence = 0 WHERE rowid = (SELECT max(rowid) FROM audit)"))
 

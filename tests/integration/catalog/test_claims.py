@@ -48,10 +48,10 @@ def test_a_worker_that_lost_its_claim_cannot_finish(catalog: Catalog) -> None:
         [quick] = claims.claim(session, [item_id], by="host:2", lease_s=60).work
 
     with catalog.transaction() as session:
-        late = claims.finish(session, slow, claims.Outcome("done"))
-        right = claims.finish(session, quick, claims.Outcome("done"))
+        late = claims.finish(session, [(slow, claims.Outcome("done"))])
+        right = claims.finish(session, [(quick, claims.Outcome("done"))])
 
-    assert (late, right) == (False, True)
+    assert (late, right) == (set(), {item_id})
 
 
 def test_an_item_with_an_attempt_behind_it_is_worked_on_alone(catalog: Catalog) -> None:
@@ -140,9 +140,12 @@ def test_progress_counts_each_item_once(catalog: Catalog) -> None:
     ids = _items(catalog, 4)
     with catalog.transaction() as session:
         first, second, third, _ = claims.claim(session, ids, by="host:1", lease_s=60).work
-        claims.finish(session, first, claims.Outcome("done", faces=1))
-        claims.finish(session, second, claims.Outcome("duplicate"))
-        claims.finish(session, third, claims.Outcome("rejected", Rejection.NO_FACE))
+        ends = [
+            (first, claims.Outcome("done", faces=1)),
+            (second, claims.Outcome("duplicate")),
+            (third, claims.Outcome("rejected", Rejection.NO_FACE)),
+        ]
+        assert claims.finish(session, ends) == {first.item.id, second.item.id, third.item.id}
         claims.stamp(session, [first.item.id], 7)
 
     with catalog.reading() as session:
