@@ -64,7 +64,7 @@ $(VENV)/installed-compreface: $(VENV)/installed-dev $(SDK_LOCK)
 	@touch $@
 
 test: $(VENV)/installed-dev $(VENV)/installed-compreface $(WITH_TORCH) check ## lint, types, import rules, and every test against real servers
-	@$(BIN)/python -m pytest --durations=10 --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --durations=10 --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/installed-dev $(WITH_TORCH) ## the minute-long loop: unit tests that start no server
 	@$(BIN)/python -m pytest -q -m "not slow" --numprocesses 2 tests/unit
@@ -107,7 +107,7 @@ lock: ## resolve the lock files anew from pyproject.toml (needs uv)
 sbom: $(VENV)/installed-dev ## write sbom.cdx.json: what the service is made of, with licences (CycloneDX)
 	@$(BIN)/python -m benchmarks.packages sbom.cdx.json
 
-audit: $(VENV)/installed-dev ## ask for known vulnerabilities of everything in the lock files (needs the internet)
+audit: $(VENV)/installed-dev ## ask for known vulnerabilities of what the service and its images are made of (needs the internet)
 	@for lock in $(LOCK) $(TORCH_LOCK) infra/docker/*.lock; do echo "$$lock"; \
 	  $(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock \
 	    || { echo "Not known to be without vulnerabilities: $$lock. See above; without an advisory database nothing is known."; exit 1; }; done

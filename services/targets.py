@@ -1,8 +1,12 @@
 """Where webhooks may go: addresses as they are written, and the addresses that names lead to."""
 
+import contextlib
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -29,6 +33,21 @@ _NEVER = tuple(
     )
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_PORTS = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379, "postgresql": 5432}
+
+
+class Server(NamedTuple):
+    """One that colega itself works with: broker, catalog, photo store. Some of them trust their neighbours."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> "Server | None":
+        """That of a setting; None where it names none that is connected to."""
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
+        return cls(parts.hostname, port) if parts.hostname and port else None
 
 
 class OffLimits(Exception):
@@ -68,8 +87,8 @@ def checked(url: str, *, private: bool) -> str:
     return str(parsed)
 
 
-def resolve(host: str, port: int, *, private: bool) -> Sequence[str]:
-    """The addresses that *host* leads to now and that may be connected to, as the system prefers them.
+def resolve(host: str, port: int, *, private: bool, ours: AbstractSet[Server] = frozenset()) -> Sequence[str]:
+    """The addresses that *host* leads to now and that may be connected to, as the system prefers them; none of *ours*.
 
     Raises:
         OffLimits: It leads only to where webhooks may not go.
@@ -81,14 +100,20 @@ def resolve(host: str, port: int, *, private: bool) -> Sequence[str]:
         raise Unresolved(
             f"The name {host} leads nowhere: see that it is right and that this machine's DNS knows it."
         ) from None
+    own = _addresses(server for server in ours if server.port == port)
     allowed: list[str] = []
     refused: OffLimits | None = None
     for *_, place in found:
         written = str(place[0])
+        address = ipaddress.ip_address(written.partition("%")[0])
         try:
-            require(ipaddress.ip_address(written.partition("%")[0]), host, private=private)
+            require(address, host, private=private)
         except OffLimits as error:
             refused = error
+            continue
+        reached = _plain(address)
+        if reached in own or (reached.is_loopback and any(one.is_loopback for one in own)):
+            refused = OffLimits(f"{host}:{port} is one of colega's own servers, where webhooks never go.")
         else:
             allowed.append(written)
     if not allowed:
@@ -102,7 +127,7 @@ def require(address: _Address, host: str, *, private: bool) -> None:
     Raises:
         OffLimits: It may not.
     """
-    reached = address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
+    reached = _plain(address)
     for one in (reached, *_within(reached)):
         if any(one in network for network in _NEVER):
             raise OffLimits(f"{host} is {one}, where webhooks never go: link-local, metadata, multicast and the like.")
@@ -110,6 +135,21 @@ def require(address: _Address, host: str, *, private: bool) -> None:
         raise OffLimits(
             f"{host} is {reached}, a private address, where webhooks go only with COLEGA_WEBHOOK_PRIVATE=true."
         )
+
+
+def _addresses(servers: Iterable[Server]) -> set[_Address]:
+    """Where they are now; of one whose name leads nowhere nothing is known."""
+    found: set[_Address] = set()
+    for server in servers:
+        with contextlib.suppress(OSError, UnicodeError):
+            places = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+            found |= {_plain(ipaddress.ip_address(str(place[0]).partition("%")[0])) for *_, place in places}
+    return found
+
+
+def _plain(address: _Address) -> _Address:
+    """An IPv4 address that is written as one of IPv6 is that."""
+    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
 
 
 def _within(address: _Address) -> Sequence[ipaddress.IPv4Address]:

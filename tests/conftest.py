@@ -1,6 +1,7 @@
 """What every test may ask for: data, and real servers that are shared by the run and empty at the test's start."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from pytest_socket import socket_allow_hosts
 
 from services.errors import CannotStart
 from services.photos.store import PhotoStore
+from tests import default_model
 from tests.postgres import PostgresMissing
 from tests.running import Running
 from tests.stack import Stack
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
     from tests.milvus import MilvusLite
 
 ROOT = Path(__file__).resolve().parent.parent
+
+_LONG = [ROOT / "tests" / name for name in ("faults", "crash", "integration", "browser", "fuzz", "unit/workers")]
+"""Folders of tests that start servers or train, those that take longest first."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of long tests are begun first: with several processes nobody waits at the end for one that was begun last."""
+    items.sort(key=lambda item: [folder in item.path.parents for folder in _LONG], reverse=True)
 
 
 def pytest_runtest_setup() -> None:
@@ -39,6 +50,13 @@ def shared() -> Path:
 def examples() -> Path:
     """``examples/``: four people, five photos, two queries."""
     return ROOT / "examples"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_default_model(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All processes of a run have the same; it is made when it is first asked for."""
+    mine = tmp_path_factory.getbasetemp()
+    default_model.keep_in((mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "default-model")
 
 
 @pytest.fixture(scope="session")
@@ -68,15 +86,18 @@ def photo_store(servers: Stack) -> PhotoStore:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalog_url(request: pytest.FixtureRequest, tmp_path: Path, servers: Stack) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database: SQLite, then PostgreSQL."""
+    """The SQLAlchemy URL of a database: SQLite, then PostgreSQL. Empty, or at the present schema for a test's ``catalog``."""
+    is_migrated = "catalog" in request.fixturenames
     if request.param == "sqlite":
+        if is_migrated:
+            shutil.copyfile(servers.sqlite_catalog(), tmp_path / "catalog.sqlite")
         yield f"sqlite:///{tmp_path / 'catalog.sqlite'}"
         return
     try:
         postgres = servers.postgres()
     except (CannotStart, PostgresMissing) as error:
         missing(str(error))
-    url = postgres.new_database()
+    url = servers.postgres_catalog() if is_migrated else postgres.new_database()
     yield url
     postgres.drop_database(url)
 
@@ -119,8 +140,8 @@ def gallery(service: Running) -> str:
 @pytest.fixture
 def enrolled(service: Running, gallery: str, examples: Path) -> str:
     """A collection with the people of ``examples/``."""
-    done = service.colega("import", str(examples / "people"), collection=gallery)
-    assert done.returncode == 0, done.stderr
+    done = service.client(gallery).imports.create(examples / "people")
+    assert done["done"] == done["files"], done
     return gallery
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -15,12 +16,19 @@ import httpx
 
 from services.cli.client import Client
 from services.cli.service import Document
+from tests import default_model
 
 READY_WITHIN_S = 120.0
+
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that speak plain HTTP: reading the world's authorities for each takes more time than many a request."""
 
 
 class Running:
     """One service. Its folder outlives it, so that it can be started again."""
+
+    workers = 2
+    """Processes that compute, for searches and for photos each."""
 
     def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
@@ -32,6 +40,7 @@ class Running:
         """Start it and wait until all parts work."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.data), "LC_ALL": "C.UTF-8", **self._settings}
         self.data.mkdir(parents=True, exist_ok=True)
+        default_model.put(self.data / "models")
         with (self.data / "up.log").open("ab") as log:
             self._process = subprocess.Popen(self.command(), env=environment, stdout=log, stderr=log)
         try:
@@ -42,7 +51,8 @@ class Running:
 
     def command(self) -> list[str]:
         """What starts it."""
-        return [sys.executable, "-m", "services.cli.main", "up", "--data", str(self.data), "--workers", "2"]
+        folder, workers = str(self.data), str(self.workers)
+        return [sys.executable, "-m", "services.cli.main", "up", "--data", folder, "--workers", workers]
 
     def stop(self) -> None:
         """Ctrl-C."""
@@ -69,7 +79,7 @@ class Running:
     def health(self) -> Document:
         """What the gateway says of all parts; empty while it does not answer."""
         try:
-            found: Document = httpx.get(f"{self.instance()['url']}/health/ready", timeout=5).json()
+            found: Document = httpx.get(f"{self.instance()['url']}/health/ready", timeout=5, verify=_NO_TLS).json()
         except (OSError, ValueError, KeyError, httpx.HTTPError):
             return {}
         return found
@@ -88,7 +98,7 @@ class Running:
     def client(self, collection: str = "default") -> Client:
         """A client with the key of an administrator; closed with the service."""
         instance = self.instance()
-        client = Client(str(instance["url"]), str(instance["api_key"]), collection=collection)
+        client = Client(str(instance["url"]), str(instance["api_key"]), collection=collection, trust=_NO_TLS)
         self._clients.append(client)
         return client
 
@@ -96,7 +106,9 @@ class Running:
         """Plain HTTP with the key."""
         instance = self.instance()
         headers = {"Authorization": f"Bearer {instance['api_key']}"} | more.pop("headers", {})
-        return httpx.Client(base_url=str(instance["url"]), headers=headers, **{"timeout": 60, **more})
+        return httpx.Client(
+            base_url=str(instance["url"]), headers=headers, **{"timeout": 60, "verify": _NO_TLS, **more}
+        )
 
     def colega(self, *words: str, collection: str | None = None) -> "subprocess.CompletedProcess[str]":
         """A command, as a user types it."""

@@ -13,6 +13,7 @@ import httpx
 
 from services.local.instance import Instance
 from services.local.lock import FILE_NAME, Process, holders
+from tests import default_model
 
 SERVING = "serving; Ctrl-C ends it"
 
@@ -20,11 +21,19 @@ SERVING = "serving; Ctrl-C ends it"
 class Service:
     """One service over one folder; ends with the ``with`` block, and can be started again before that."""
 
-    def __init__(self, data: Path, *, workers: int = 1, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        workers: int = 1,
+        environment: Mapping[str, str] | None = None,
+        is_new: bool = False,
+    ) -> None:
+        """Over *data*; one that *is_new* makes its model itself, as that of a new user does."""
         self.data = data
         self.said: list[str] = []
         """What it said on standard output since the last start."""
-        self._workers = workers
+        self._workers, self._is_new = workers, is_new
         self._environment = {"PATH": os.defpath, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
 
@@ -41,6 +50,8 @@ class Service:
         Args:
             arguments: More for ``colega up``: ``--photos DIR``, ``--port N``.
         """
+        if not self._is_new:
+            default_model.put(self.data / "models")
         self._process = self.launch(*arguments)
         assert self._process.stdout is not None
         self.said = []

@@ -30,6 +30,7 @@ class Stack:
         self.instance.ports = ports.choose([valkey.PORT, *seaweedfs.PORTS], {})
         self.children: dict[str, Child] = {}
         self._postgres: Postgres | None = None
+        self._migrated: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +102,20 @@ class Stack:
             self._postgres = Postgres(folder)
         return self._postgres
 
+    def sqlite_catalog(self) -> Path:
+        """A SQLite database at the present schema, to be copied: it is migrated once."""
+        path = self.folder / "catalog.sqlite"
+        if not path.exists():
+            _migrate(f"sqlite:///{path}")
+        return path
+
+    def postgres_catalog(self) -> str:
+        """The SQLAlchemy URL of a new database at the present schema: a copy of one that is migrated once."""
+        if self._migrated is None:
+            self._migrated = self.postgres().new_database()
+            _migrate(self._migrated)
+        return self.postgres().new_database(like=self._migrated)
+
     def photo_settings(self) -> dict[str, str]:
         """The settings by which a process of ours reaches this photo store and seals what it puts there."""
         self.photo_store()
@@ -125,3 +140,12 @@ class Stack:
         self.children[program.name] = child
         child.start()
         wait_ready([child])
+
+
+def _migrate(url: str) -> None:
+    from services.catalog.engine import Catalog  # With what migrates, a second to import.
+    from services.catalog.migrate import migrate
+
+    catalog = Catalog(url)
+    migrate(catalog)
+    catalog.close()

@@ -20,6 +20,7 @@ from services.catalog.telling import announcing, deliveries, webhooks
 from services.catalog.telling.deliveries import Claimed
 from services.errors import Unavailable
 from services.logs import logger
+from services.targets import Server
 from workers import alive
 from workers.posting import Answer, post
 
@@ -50,6 +51,8 @@ class How:
     trust: ssl.SSLContext
     """Which certificates are believed."""
     within_s: float = WITHIN_S
+    ours: frozenset[Server] = frozenset()
+    """Servers of colega's own, which are never connected to."""
 
     def post(self, one: Claimed) -> Answer:
         """Make one."""
@@ -61,6 +64,7 @@ class How:
             private=self.private,
             trust=self.trust,
             within_s=self.within_s,
+            ours=self.ours,
         )
 
 

@@ -10,6 +10,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,15 @@ def signature(secret: str, event: str, timestamp_s: int, content: bytes) -> str:
 
 
 def post(
-    url: str, secret: str, event: str, body: Mapping[str, Any], *, private: bool, trust: ssl.SSLContext, within_s: float
+    url: str,
+    secret: str,
+    event: str,
+    body: Mapping[str, Any],
+    *,
+    private: bool,
+    trust: ssl.SSLContext,
+    within_s: float,
+    ours: AbstractSet[targets.Server] = frozenset(),
 ) -> Answer:
     """Send *body* to *url* now. Never raises: whatever goes wrong is in the answer.
 
@@ -73,6 +82,7 @@ def post(
         private: Whether private addresses may be connected to.
         trust: Which certificates are believed.
         within_s: How long all of it may take, from asking the DNS to the answer.
+        ours: Servers that are never connected to.
     """
     content, timestamp_s = serialised(body), int(time.time())
     headers: dict[bytes | str, bytes | str] = {
@@ -82,7 +92,7 @@ def post(
         "webhook-timestamp": str(timestamp_s),
         "webhook-signature": signature(secret, event, timestamp_s, content),
     }
-    backend = _Backend(private=private, within_s=within_s)
+    backend = _Backend(private=private, within_s=within_s, ours=ours)
     waits = {"connect": _CONNECT_S, "read": within_s, "write": within_s, "pool": within_s}
     try:
         with (
@@ -139,8 +149,8 @@ def _unconnected(error: Exception) -> str:
 class _Backend(httpcore.SyncBackend):
     """Connects only to addresses that were looked at, and to no other that the name may lead to a moment later."""
 
-    def __init__(self, *, private: bool, within_s: float) -> None:
-        self._private = private
+    def __init__(self, *, private: bool, within_s: float, ours: AbstractSet[targets.Server]) -> None:
+        self._private, self._ours = private, ours
         self._give_up_at = time.monotonic() + within_s
 
     def connect_tcp(
@@ -151,7 +161,7 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = targets.resolve(host, port, private=self._private)
+        addresses = targets.resolve(host, port, private=self._private, ours=self._ours)
         last: Exception | None = None
         for address in addresses:
             try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import tempfile
 from pathlib import Path
 
 from sqlalchemy import select
@@ -12,7 +13,7 @@ from services.catalog.engine import Catalog
 from services.catalog.importing import jobs
 from services.catalog.running import processes
 from services.catalog.schema import Item, Job
-from services.errors import ColegaError, DamagedObject, InvalidRequest, PhotoRefused
+from services.errors import ColegaError, DamagedObject, DiskFull, InvalidRequest, PhotoRefused
 from services.intake import Upload
 from services.labels import Label
 from services.logs import logger
@@ -37,7 +38,7 @@ def unpack(
     as a whole ends the job with the reason.
 
     Raises:
-        Unavailable: Catalog, store or broker are away; run it again.
+        Unavailable: Catalog, store or broker are away, or the temporary folder is full; run it again.
     """
     holder = secrets.token_hex(8)
     with catalog.transaction() as session:
@@ -46,15 +47,19 @@ def unpack(
             return
         there = set(session.scalars(select(Item.name).where(Item.job_id == job_id)))
     key = keys.archive(job.public_id)
-    with scratch.folder() as folder:
-        archive = Path(folder) / "archive"
-        failed: str | None = None
-        try:
+    failed: str | None = None
+    try:
+        with scratch.folder() as folder:
+            archive = Path(folder) / "archive"
             with archive.open("wb") as file:
                 file.writelines(store.stream(key))
             _take_all(job, archive, there, catalog, store, queue, limits, holder, require_basis)
-        except (PhotoRefused, InvalidRequest, DamagedObject) as refused:
-            failed = f"{refused.reason.value}: {refused}" if isinstance(refused, PhotoRefused) else str(refused)
+    except (PhotoRefused, InvalidRequest, DamagedObject) as refused:
+        failed = f"{refused.reason.value}: {refused}" if isinstance(refused, PhotoRefused) else str(refused)
+    except OSError as error:
+        raise DiskFull(
+            f"No room to unpack an archive in {tempfile.gettempdir()}: {error.strerror}. Free some, or set TMPDIR."
+        ) from error
     with catalog.transaction() as session:
         job = session.get_one(Job, job_id)
         job.error = failed

@@ -1,6 +1,6 @@
 """Mixed load on one machine: its capacity, half an hour at 70% of it, and five times as much as it can do.
 
-70% searches, 20% enrolments, 10% browsing, asked by Locust at a fixed rate. Capacity is the highest rate at which the 99th
+70% searches, 20% enrolments, 10% browsing, asked by Locust, at random times. Capacity is the highest rate at which the 99th
 percentile of searches stays under a second for five minutes. Locust runs on the same cores; what it took is stated.
 """
 

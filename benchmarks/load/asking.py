@@ -27,6 +27,8 @@ _FEWEST_USERS = 20
 _REFUSED = {429, 503}
 _ENDS_WITHIN_S = 900.0
 _QUERIES = 200
+_WITH_US = ["setpriv", "--pdeathsig", "TERM"]
+"""Nobody goes on asking when this process is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Locust's side of the load: who asks what, at a fixed rate whatever the answers take. Started by ``benchmarks.load``.
+"""Locust's side of the load: who asks what, at a rate whatever the answers take. Started by ``benchmarks.load``.
 
 Every request is written down, one JSON line each, so that percentiles are of all of them and not of Locust's buckets.
 """
@@ -8,11 +8,12 @@ import json
 import os
 import random
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from locust import FastHttpUser, constant_throughput, events, task
+from locust import FastHttpUser, events, task
 
 RATE = float(os.environ["LOAD_RATE"])
 """Requests a second, of all users together."""
@@ -48,12 +49,18 @@ def form(photo: bytes, **fields: str) -> tuple[bytes, Mapping[str, str]]:
 class Colleague(FastHttpUser):
     """Searches most of the time, enrols sometimes, looks around now and then."""
 
-    wait_time = constant_throughput(RATE / USERS)
     connection_timeout = network_timeout = _WITHIN_S
 
     def on_start(self) -> None:
         """Called once a user."""
         self.client.headers = {"Authorization": f"Bearer {KEY}"}  # type: ignore[attr-defined]
+        self._turn = time.monotonic()
+        time.sleep(self.wait_time())  # Locust has made this gevent's.
+
+    def wait_time(self) -> float:
+        """Seconds until the next turn. Turns come as people do, by chance (Poisson), and do not wait for answers."""
+        self._turn += _CHANCE.expovariate(RATE / USERS)
+        return max(self._turn - time.monotonic(), 0.0)
 
     @task(70)
     def search(self) -> None:

@@ -18,7 +18,7 @@ from services.backups.making import key_of
 from services.backups.manifest import LEDGER, MANIFEST, Manifest
 from services.backups.putting import Putting, Restored
 from services.catalog import migrate
-from services.catalog.dumps import loading
+from services.catalog.dumps import dumping, loading
 from services.catalog.erasing import erasures
 from services.catalog.erasing.erasures import Entry
 from services.errors import BackupDamaged, Conflict
@@ -134,6 +134,8 @@ def _rows(
         )
     if before is None or before[0] != told.name:
         _require_empty(target, replace=replace)
+        if migrate.is_current(catalog):
+            _save_ledger(target)
         loading.begin(catalog, told.revision, told.name, place.name)
         before = (told.name, "rows")
     if before[1] == "rows":
@@ -174,6 +176,16 @@ def _replay(target: Source, entries: list[Entry], tell: Tell) -> int:
         with target.catalog.transaction() as session:
             found += erasures.replay(session, some)
     return found
+
+
+def _save_ledger(target: Source) -> None:
+    """Write down beside the photos whom the catalog that is thrown away has erased: of some it may be all that knows."""
+    there = {stored.key for stored in target.store.list(f"{LEDGER}/")}
+    with dumping.snapshot(target.catalog) as snapshot:
+        for erased in snapshot.erasures():
+            if (name := f"{LEDGER}/{erased.id}.json") not in there:
+                told = json.dumps(erased.to_json()).encode()
+                target.store.put(name, told, content_type="application/json")
 
 
 def _kept(place: Destination) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ with SQLITE_BUSY_SNAPSHOT, whatever the busy timeout. Reading ones are short and
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from services.catalog.schema import Row
 from services.errors import CannotStart, CatalogUnavailable
 
 _WRITES = "colega_writes"
+_LOOKS_EVERY_S = 0.002
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"}
 
 
@@ -166,9 +168,35 @@ def _sqlite(url: URL, busy_s: float, pool_size: int) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+        if writes:
+            _begin_writing(connection, busy_s)
+        else:
+            connection.exec_driver_sql("BEGIN DEFERRED")
 
     return engine
+
+
+def _begin_writing(connection: Connection, busy_s: float) -> None:
+    """Begin as soon as nobody else writes.
+
+    SQLite's own wait sleeps longer each time, at last for a tenth of a second: others come and go meanwhile.
+    """
+    driver: Any = connection.connection.driver_connection
+    give_up_at = time.monotonic() + busy_s
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while time.monotonic() < give_up_at:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+                time.sleep(_LOOKS_EVERY_S)
+            else:
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # As SQLAlchemy raises it.
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {int(busy_s * 1000)}")
 
 
 def _postgresql(url: URL, busy_s: float, pool_size: int, answers_within_s: float | None) -> Engine:

@@ -1,5 +1,6 @@
 """Bring the catalog's schema to the present version: ``python -m services.catalog.migrate``, or ``colega migrate``."""
 
+import functools
 import random
 import sys
 import time
@@ -138,7 +139,9 @@ def _suits(catalog: Catalog) -> bool:
     return beside is not None and beside <= mine
 
 
+@functools.cache
 def _head() -> str:
+    """Of this version: asked for as often as somebody wants to know how things are, and reading the files takes its time."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None
     return head

@@ -219,11 +219,11 @@ def erase(session: Session, person: Person, asking: Asking = ASKED) -> Erased:
     lock(session, person)
     alone = _showing(session, person).alone
     merged = session.scalars(select(Merge.gone).where(Merge.into_id == person.id, Merge.undone_at.is_(None))).all()
-    changes: list[log.Change] = []
-    gone, faces = [], session.scalars(select(Face.public_id).where(Face.person_id == person.id).order_by(Face.id)).all()
-    for photo in session.scalars(select(Photo).where(Photo.id.in_(alone)).order_by(Photo.id)).all():
-        gone.append(photo.public_id)
-        changes += photos.remove_rows(session, photo)
+    theirs = or_(Face.person_id == person.id, Face.photo_id.in_(alone))  # With nobody's in the photos that go.
+    faces = session.scalars(select(Face.public_id).where(theirs).order_by(Face.id)).all()
+    shown = session.scalars(select(Photo).where(Photo.id.in_(alone)).order_by(Photo.id)).all()
+    gone = [photo.public_id for photo in shown]
+    changes = [change for photo in shown for change in photos.remove_rows(session, photo)]
     for face in session.scalars(select(Face).where(Face.person_id == person.id).order_by(Face.id)).all():
         changes += face_rows.remove_rows(session, face)
     traces.forget_names(session, Item.person_id == person.id)

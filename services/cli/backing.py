@@ -13,7 +13,6 @@ from services.cli.computing import Failed, OnProgress
 from services.cli.main import Context, Exit, Json
 from services.cli.service import Document
 from services.errors import InvalidRequest
-from services.local import backups
 
 PATH = "/v1/backups"
 _VERBS = ("verify", "list")
@@ -63,6 +62,8 @@ def backup(
     if len(given) > 1 or at is not None:
         raise InvalidRequest(_USAGE)
     if given:
+        from services.local import backups  # noqa: PLC0415 - Brings catalog and photo store; other commands do without.
+
         environment = context.obj.environment
         done = _shown(lambda tell: backups.back_up(environment, given[0], keep=keep, tell=tell))
     else:
@@ -98,6 +99,8 @@ def restore(
     Any kind of catalog and photo store takes any backup. Who was erased since stays erased. Killed anywhere, the same command goes
     on; until it has come to its end, nothing starts. Ends with 1 where objects are lost.
     """
+    from services.local import backups  # noqa: PLC0415 - As above.
+
     environment = context.obj.environment
     done = _shown(
         lambda tell: backups.restore(
@@ -137,6 +140,8 @@ def _asked(context: Context, keep: int | None, *, wait: bool, as_json: bool) -> 
 
 def _verify(context: Context, destination: str, at: str | None, *, as_json: bool) -> None:
     """Raises: typer.Exit: Always."""
+    from services.local import backups  # noqa: PLC0415 - As above.
+
     done = _shown(lambda tell: backups.verify(context.environment, destination, at=at, tell=tell))
     if as_json:
         terminal.document(done)
@@ -150,6 +155,8 @@ def _verify(context: Context, destination: str, at: str | None, *, as_json: bool
 
 def _list(context: Context, destination: str, at: str | None, *, as_json: bool) -> None:
     """Raises: typer.Exit: Always."""
+    from services.local import backups  # noqa: PLC0415 - As above.
+
     found = [
         one for one in backups.listed(context.environment, destination) if at is None or one["backup"].startswith(at)
     ]

@@ -9,7 +9,6 @@ from services.cli import computing, terminal
 from services.cli.computing import Failed
 from services.cli.main import Context, Exit, Json
 from services.cli.service import Document
-from services.local import offline
 
 PATH = "/v1/checks"
 _NAMED = ("photo", "face", "model", "object")
@@ -43,6 +42,8 @@ def check(
     depth: int | str = "all" if full else 1000 if sample is None else sample
     wanted = {"objects": True, "checksums": depth, "embeddings": depth, "repair": repair}
     if offline_:
+        from services.local import offline  # noqa: PLC0415 - Brings the catalog, which other commands do without.
+
         with offline.photo_store(context.obj.environment):
             names = [collection] if collection else offline.collections(context.obj.environment)
             _report(_here(context.obj, names, wanted), as_json=as_json)

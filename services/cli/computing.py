@@ -17,9 +17,7 @@ from services.cli.client import Client
 from services.cli.main import Context, Exit
 from services.cli.service import Document
 from services.errors import ColegaError, InvalidRequest, Unavailable
-from services.local import programs
 from services.local.instance import FILE_NAME, Instance
-from services.local.programs import Given
 from services.settings.service import Home
 
 _POLL_S = 0.5
@@ -224,10 +222,12 @@ def _told(line: str) -> Document | None:
 
 def _environment(context: Context, data: Path) -> dict[str, str]:
     """Of the process: the user's settings, and where the servers are that ``colega up`` has started here."""
+    from services.local import programs  # noqa: PLC0415 - Brings the photo store's client; most commands do without.
+
     instance = Instance.read(data) if (data / FILE_NAME).is_file() else Instance()
-    given = Given.by(context.environment)
+    given = programs.Given.by(context.environment)
     if not (data / FILE_NAME).is_file():
-        given = Given(catalog=True, photos=True, broker=True)  # None of ours runs here.
+        given = programs.Given(catalog=True, photos=True, broker=True)  # None of ours runs here.
     made = programs.environment(data, instance, given)
     del made["OMP_NUM_THREADS"], made["OPENBLAS_NUM_THREADS"]  # It is alone.
     return made

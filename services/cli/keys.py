@@ -8,7 +8,6 @@ import typer
 
 from services.cli import terminal
 from services.cli.main import Json, existing
-from services.local import offline
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +41,9 @@ def create(
     if offline_ and (only or secret_file):
         raise typer.BadParameter("--collection and --secret-file need a running service.")
     if offline_:
-        secret = offline.create_key(context.obj.environment, name, scope)
+        from services.local import offline  # noqa: PLC0415 - Brings the catalog, which no other command needs.
+
+        secret = offline.create_key(context.obj.environment, name, scope, days=days)
         made = {"name": name, "scopes": scope, "secret": secret}
     else:
         with context.obj.client() as client:

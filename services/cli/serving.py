@@ -7,8 +7,6 @@ import typer
 
 from services.cli import compreface, importing, stepping, sync_told, terminal
 from services.cli.main import Collection, Context, Exit, Json, existing
-from services.local import offline
-from services.local import up as local_up
 from services.local.door import LOOPBACK, Wanted
 from services.settings.service import Home
 from services.sources.layouts import Labels, Layout
@@ -39,6 +37,8 @@ def up(
     workers: Annotated[int | None, typer.Option(help="Processes that compute; else one a core.", min=1)] = None,
 ) -> None:
     """Start the whole service on this machine and serve until Ctrl-C."""
+    from services.local import up as local_up  # noqa: PLC0415 - Brings the photo store's client: only here.
+
     home: Context = context.obj
     if tls is not None and self_signed:
         raise typer.BadParameter("Give --tls or --self-signed, not both.")
@@ -144,6 +144,8 @@ def import_photos(
 
 def migrate(context: typer.Context, as_json: Json = False) -> None:
     """Bring the catalog's schema to the present version; needs no running gateway."""
+    from services.local import offline  # noqa: PLC0415 - Brings the catalog, which other commands do without.
+
     revision = offline.migrate(context.obj.environment)
     if as_json:
         terminal.document({"revision": revision})

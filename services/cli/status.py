@@ -38,7 +38,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         rows.append([*named, lags])
     terminal.table(["collection", "people>", "faces>", "photos>", "head>", "model", "detector", "replicas"], rows)
     for gallery in galleries:
-        for line in [*_calibration(gallery), *_generations(gallery), *_rebuild(gallery), *_check(gallery)]:
+        for line in _of_gallery(gallery):
             terminal.say(line)
     running = [
         [p["kind"], p["host"], p["pid"], p["device"] or ", ".join(p["variants"])] for p in found.get("processes", [])
@@ -55,7 +55,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
         terminal.say("queues: " + (", ".join(f"{queue} {depth}" for queue, depth in waiting.items()) or "empty"))
     if (kept := found.get("sealing")) and kept["state"] != "sealed":
         terminal.say(sealing.sentence(kept))
-    for line in [*_webhooks(found.get("webhooks")), *_audit(found.get("audit"))]:
+    for line in _of_service(found):
         terminal.say(line)
     terminal.say(f"disk: {found['disk']['free_mb']:,} MB free of {found['disk']['total_mb']:,}")
     raise typer.Exit(Exit.OK if well else Exit.UNREACHABLE)
@@ -79,6 +79,18 @@ def settings(context: typer.Context, as_json: Json = False) -> None:
         terminal.document(rows)
     else:
         terminal.table(["setting", "value", "default", "meaning"], (list(row.values()) for row in rows))
+
+
+def _of_gallery(told: Document) -> list[str]:
+    """What there is to say of a collection beside its counts."""
+    return [*_calibration(told), *_generations(told), *_rebuild(told), *_check(told), *_held(told)]
+
+
+def _of_service(found: Document) -> list[str]:
+    """What is amiss beside the parts."""
+    troubles = [f"{one['id']}: {trouble}" for one in found.get("processes", []) for trouble in one["trouble"]]
+    duties = [*_erasures(found.get("erasures")), *_audit(found.get("audit"))]
+    return [*troubles, *_webhooks(found.get("webhooks")), *duties]
 
 
 def _calibration(gallery: Document) -> list[str]:
@@ -119,6 +131,23 @@ def _check(gallery: Document) -> list[str]:
     left = ", ".join(f"{count:,} {kind}" for kind, count in told["remaining"].items())
     about = f"{gallery['name']}: checked {told['finished_at'][:10]}: {left}"
     return [f"{about} (colega check --repair --collection {gallery['name']})"]
+
+
+def _held(gallery: Document) -> list[str]:
+    """Who is due to be erased and is not before somebody confirms it."""
+    told = gallery["retention"]
+    if not told["held"]:
+        return []
+    why = "the clock has jumped" if told["why"] == "clock" else "they are many at once"
+    about = f"{gallery['name']}: {told['held']:,} people are due to be erased and held back: {why}"
+    return [f"{about} (colega collections retention {gallery['name']})"]
+
+
+def _erasures(told: Document | None) -> list[str]:
+    """Erasures whose time is over."""
+    if not told or not told["overdue"]:
+        return []
+    return [f"erasures: {told['overdue']:,} overdue (colega erase --list)"]
 
 
 def _webhooks(told: Document | None) -> list[str]:

@@ -1,5 +1,6 @@
 """What has changed in a source since it was read last, told from names, sizes and times alone."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +9,8 @@ from pathlib import Path
 from services import path_hashes
 from services.cli.importing import label_of
 from services.cli.service import Document
-from services.errors import PhotoRefused
-from services.sources.entries import Entry
+from services.errors import Conflict, PhotoRefused
+from services.sources.entries import Entry, judged
 from services.sources.layouts import Labels, Shown
 
 AGAIN = {"no_basis", "no_consent", "disk_full", "missing_object", "crashed_worker"}
@@ -70,14 +71,37 @@ class Plan:
         return [*self.new, *self.changed]
 
 
+def must_be_readable(folder: Path) -> None:
+    """See that every folder in *folder* can be looked into: who is in one that cannot be would seem to have left.
+
+    Raises:
+        Conflict: One cannot.
+    """
+    for place, folders, _ in os.walk(folder, onerror=_refuse):
+        try:
+            os.stat(os.path.join(place, "."))  # noqa: PTH116, PTH118 - pathlib takes the dot away.
+        except OSError as error:
+            _refuse(error)
+        inside = Path(place).relative_to(folder)
+        folders[:] = [each for each in folders if judged((inside / each).as_posix()) is None]
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # It went while we looked.
+        why = "Who is in it would seem to have left, so nothing was changed."
+        raise Conflict(f"{error.filename} cannot be read ({error.strerror}). {why}")
+
+
 def walked(folder: Path, listed: Iterable[Entry], labels: Labels) -> list[File]:
     """The files of a folder with sizes and times; what lies there is not read."""
     found = []
     for entry in listed:
         try:
             stat = (folder / entry.path).stat()
-        except OSError:
-            continue  # It went while we looked.
+        except OSError as error:
+            if entry.refused is None:
+                _refuse(error)
+            continue
         shown: Shown | None
         try:
             shown = None if entry.refused is not None else labels.of(entry.path)

@@ -26,7 +26,8 @@ def run(client: Service, wanted: Wanted, on_progress: OnProgress = lambda ended,
 
     Raises:
         InvalidRequest: The source is an archive, or its layout does not fit.
-        Conflict: Somebody else is at it; or so many would leave, or so little is there, that it needs ``yes``.
+        Conflict: Somebody else is at it; a folder in it cannot be read; or so many would leave, or so little is there, that it needs
+            ``yes``.
         ServiceError, Unreachable: The service refused or is away for long.
     """
     folder, manifest = importing.manifest_of(wanted.source)
@@ -34,6 +35,7 @@ def run(client: Service, wanted: Wanted, on_progress: OnProgress = lambda ended,
         raise InvalidRequest(
             f"{wanted.source}: --sync needs a directory or a CSV manifest; archives do not change in places."
         )
+    sync_plan.must_be_readable(folder)
     with entries.opened(folder) as found:
         listed = list(importing.listed_in(found, named_by=wanted.source if wanted.source != folder else None))
     photos = [entry for entry in listed if entry.refused is None]

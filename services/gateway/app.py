@@ -2,10 +2,12 @@
 
 import atexit
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from flask import Response, g
 from flask_openapi import Info, OpenAPI
+from sqlalchemy.exc import IntegrityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from services import tracing
@@ -16,7 +18,7 @@ from services.broker.waking import Waking
 from services.catalog import keys
 from services.catalog.auditing import writing as audit_rows
 from services.catalog.engine import Catalog
-from services.errors import ColegaError
+from services.errors import ColegaError, Conflict
 from services.gateway import (
     backups,
     checks,
@@ -129,9 +131,9 @@ def create_app(gateway: Gateway) -> OpenAPI:
     app.before_request(lines.begin)
     reserve.register(app, gateway.settings.gateway_threads)
     protecting.register(app)
+    app.before_request(uploads.bound)
     app.before_request(auth.check)
     limiting.install(app, gateway)
-    app.before_request(uploads.bound)
     app.before_request(admission.enter)
     app.after_request(_finish)
     auditing.register(app)
@@ -198,19 +200,21 @@ def of_process() -> OpenAPI:
 
 
 def _take_bootstrap_key(gateway: Gateway, path: Path) -> None:
-    """Make the key in *path* the first admin key; one that is there already is left alone, and so is any other."""
+    """Make the key in *path* the first admin key, where none is in force. One that was revoked stays so."""
     secret = path.read_text(encoding="utf-8").strip()
-    with gateway.catalog.transaction() as session:
+    # What is suppressed: it was a key and is revoked, or a gateway beside this one has just made it one.
+    with suppress(Conflict, IntegrityError), gateway.catalog.transaction() as session:
         if not keys.has_admin(session):
             made, _ = keys.issue(session, "bootstrap", ["admin"], secret=secret)
             audit_rows.alone(
                 session, audit_rows.Entry(round(time.time(), 3), None, "key.create", object=made.public_id)
             )
             return
+    with gateway.catalog.reading() as session:
         try:
             keys.check(session, secret)
         except ColegaError:
-            logger().warning("key.bootstrap_refused", reason="another admin key exists")
+            logger().warning("key.bootstrap_refused", reason="it has ended, or another admin key exists")
 
 
 def _finish(response: Response) -> Response:

@@ -23,6 +23,7 @@ from services.catalog.schema import ApiKey, Collection, Model
 from services.errors import NotFound
 from services.gateway.auditing.auditor import Auditor
 from services.gateway.guarding.attempts import Attempts
+from services.gateway.guarding.places import Places
 from services.gateway.guarding.rates import Rate
 from services.gateway.guarding.remembered import Remembered
 from services.photos.store import PhotoStore
@@ -46,6 +47,7 @@ PHOTOS_IN_JSON: set[str] = set()
 _SCHEMAS: dict[type[BaseModel], dict[str, Any]] = {}
 
 _MOST_JOINS = 4
+_WAITS_S = 0.25
 _MATCHES_PER_S, _MATCHES_AT_ONCE = 20.0, 200
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -150,8 +152,8 @@ class Gateway:
     """Where requests are counted for all gateways; empty: here, for this one."""
     strangers: Attempts = field(init=False)
     """With keys that are none."""
-    uploads: BoundedSemaphore = field(init=False)
-    searches: BoundedSemaphore = field(init=False)
+    uploads: Places = field(init=False)
+    searches: Places = field(init=False)
     streams: BoundedSemaphore = field(init=False)
     joins: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(_MOST_JOINS))
     """Places for questions about who looks alike."""
@@ -161,9 +163,13 @@ class Gateway:
     def __post_init__(self) -> None:
         self.auditor = Auditor(self.catalog, self.auditing)
         self.strangers = Attempts(most=self.door.attempts_per_minute)
-        self.uploads = BoundedSemaphore(self.door.max_uploads)
-        self.searches = BoundedSemaphore(self.limits.max_searches)
+        self.uploads = _places(self.door.max_uploads, "Too many uploads at once. Send the next when one is answered.")
+        self.searches = _places(self.limits.max_searches, "Too many searches at once. Try again in a moment.")
         self.streams = BoundedSemaphore(self.limits.event_streams)
+
+
+def _places(count: int, refusal: str) -> Places:
+    return Places(count, waiting=-(-count // 4), wait_s=_WAITS_S, refusal=refusal)
 
 
 def gateway() -> Gateway:

@@ -20,7 +20,7 @@ from werkzeug.datastructures import FileStorage
 from services import formats
 from services.errors import DiskFull, InvalidRequest, PhotoRefused
 from services.gateway.doors import IN_MEMORY, PHOTOS_AT_ONCE, PHOTOS_IN_JSON, gateway
-from services.gateway.guarding import texts
+from services.gateway.guarding import auth, texts
 from services.intake import Upload
 from services.rejections import Rejection
 
@@ -139,7 +139,8 @@ def bound() -> None:
     """Say how large the request may be, before any of it is read."""
     limits = gateway().limits
     request.max_form_parts = limits.max_photos_per_request + _FORM_FIELDS
-    if request.mimetype != "multipart/form-data" and request.endpoint not in PHOTOS_IN_JSON:
+    has_files = request.mimetype == "multipart/form-data" and request.endpoint not in auth.PUBLIC  # Nobody's are kept.
+    if not has_files and request.endpoint not in PHOTOS_IN_JSON:
         request.max_content_length = gateway().door.max_json_kb * 1024
         return
     if request.endpoint in IN_MEMORY:

@@ -26,8 +26,8 @@ def migrate(environment: Environment) -> str:
         catalog.close()
 
 
-def create_key(environment: Environment, name: str, scopes: Sequence[str]) -> str:
-    """A new key in the catalog itself, shown once.
+def create_key(environment: Environment, name: str, scopes: Sequence[str], *, days: float | None = None) -> str:
+    """A new key in the catalog itself, shown once; it expires after so many *days*, or never.
 
     Raises:
         InvalidRequest: A scope is unknown.
@@ -35,7 +35,7 @@ def create_key(environment: Environment, name: str, scopes: Sequence[str]) -> st
     catalog = _catalog(environment)
     try:
         with catalog.transaction() as session:
-            made, secret = keys.issue(session, name, scopes)
+            made, secret = keys.issue(session, name, scopes, expires_in_days=days)
             audit.alone(session, audit.Entry(round(time.time(), 3), None, "key.create", object=made.public_id))
             return secret
     finally:

@@ -14,7 +14,6 @@ from services.local import ports, programs, seaweedfs, valkey
 from services.local.door import Door, Wanted
 from services.local.instance import WRAPPING_KEY, Instance
 from services.local.programs import Given
-from services.local.read_back import LOST
 from services.local.supervisor import Stopped, Supervisor
 from services.settings.service import Environment, Telling, Tracing
 
@@ -97,13 +96,7 @@ class _Service:
 
     def start(self, workers: int) -> None:
         """Start all parts, side by side where one does not need the other; return when all of them work."""
-        if not self.given.wrapping and not (self.data / WRAPPING_KEY).exists():
-            self._step("wrapping-key", "services.local.wrapping_key")
-            self.say(
-                f"{self.data / WRAPPING_KEY} is new: whoever loses it loses all photos. Keep a copy, but not where the photos' "
-                "backup is."
-            )
-        supervisor, environment = self.supervisor, self.environment
+        supervisor = self.supervisor
         seaweedfs.remove_sockets(self.instance.ports)
         servers = []
         if not self.given.broker:
@@ -114,13 +107,21 @@ class _Service:
         self.instance.write(self.data)
 
         started = supervisor.start(*servers)
-        self._step("first-steps", "services.local.first_steps")
-        self.instance.api_key = Instance.read(self.data).api_key
-        # It needs the catalog alone.
-        gateway = supervisor.start(programs.gateway(environment, self.door), ends_first=True)
+        if not self.given.wrapping and not (self.data / WRAPPING_KEY).exists():
+            self._step("wrapping-key", "services.local.wrapping_key")
+            self.say(
+                f"{self.data / WRAPPING_KEY} is new: whoever loses it loses all photos. Keep a copy, but not where the photos' "
+                "backup is."
+            )
+        environment = self.environment
+        first_steps = supervisor.begin(programs.one_off("first-steps", "services.local.first_steps", environment))
         supervisor.wait_ready(started)
         if not self.given.photos:
             seaweedfs.secure(self.data / "store", self.instance)
+        supervisor.finish(first_steps)
+        self.instance.api_key = Instance.read(self.data).api_key
+        # It needs the catalog alone.
+        gateway = supervisor.start(programs.gateway(environment, self.door), ends_first=True)
         if supervisor.lock.died_at is not None:
             self._read_back(time.time() - supervisor.lock.died_at)
             supervisor.lock.settled()
@@ -157,6 +158,8 @@ class _Service:
 
     def _read_back(self, down_s: float) -> None:
         """After an unclean stop, see that the photos taken last are there as they came; say which are not."""
+        from services.local.read_back import LOST  # noqa: PLC0415 - Brings the catalog: seldom needed in this process.
+
         log = self.data / "logs" / "read-back.log"
         before = log.stat().st_size if log.exists() else 0
         self._step("read-back", "services.local.read_back", f"{down_s + _READ_BACK_S:.0f}")

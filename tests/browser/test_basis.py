@@ -1,5 +1,8 @@
 """On what basis people are in a collection, and that they have agreed: recorded in the console."""
 
+import json
+import zipfile
+
 import pytest
 from playwright.sync_api import expect
 
@@ -32,7 +35,13 @@ def test_a_basis_is_recorded_and_a_person_agrees_and_withdraws(
     page.get_by_role("link", name="Grace Hopper").click()
     page.get_by_role("button", name="Record consent…").click()
     page.get_by_role("button", name="Record consent", exact=True).click()
-    expect(page.get_by_text("notice 2026-1")).to_be_visible()
+    expect(page.locator("#head").get_by_text("notice 2026-1")).to_be_visible()
+    for name in ("Export", "Export without others"):
+        with page.expect_download() as begun:
+            page.get_by_role("link", name=name, exact=True).click()
+        with zipfile.ZipFile(begun.value.path()) as exported:
+            assert json.loads(exported.read("person.json"))["consents"][0]["notice_version"] == "2026-1"
+            assert ("are left out" in exported.read("README.txt").decode()) is (name != "Export")
     page.get_by_role("button", name="Edit details…").click()
     page.get_by_label("Erase them after").fill("2999-12-31")
     page.get_by_role("button", name="Save").click()

@@ -18,8 +18,7 @@ MARKUP = "<img src=x onerror=alert(1)>"
 def trained(service: Running, examples: Path) -> str:
     """A collection with the people of ``examples/``."""
     collection = service.collection()
-    done = service.colega("import", str(examples / "people"), collection=collection)
-    assert done.returncode == 0, done.stderr
+    service.client(collection).imports.create(examples / "people")
     return collection
 
 

@@ -70,8 +70,7 @@ class Walked:
 def collection(service: Running, examples: Path) -> str:
     """With the people of ``examples/``, one of whom is called like markup."""
     collection = service.collection()
-    done = service.colega("import", str(examples / "people"), collection=collection)
-    assert done.returncode == 0, done.stderr
+    service.client(collection).imports.create(examples / "people")
     client = service.client(collection)
     people = client.send("GET", "/v1/people")["items"]
     client.send("PATCH", f"/v1/people/{people[0]['id']}", body={"name": MARKUP})

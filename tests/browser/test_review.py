@@ -186,6 +186,27 @@ def test_a_photo_under_a_wrong_name_is_moved_to_whom_it_shows_or_kept(console: C
     expect(card).to_have_count(0)
 
 
+def test_who_is_named_anew_has_agreed_where_that_is_ticked_and_the_next_one_not(console: Console, desk: Desk) -> None:
+    basis = {"basis": "consent", "notice": {"version": "7", "text": "We recognise faces at the door."}}
+    desk.client.send("PATCH", f"/v1/collections/{desk.collection}", body={"basis": basis})
+    desk.take_in(desk.group)
+    page = _open(console, desk, "single")
+    dialog = page.get_by_role("dialog")
+    agreed = dialog.get_by_label("They have agreed to notice 7")
+    page.get_by_role("article").first.get_by_role("button", name="Name …").click()
+    dialog.get_by_role("combobox", name="Name").fill("Newcomer")
+    agreed.check()
+    assert console.violations(page) == []
+
+    dialog.get_by_role("button", name="Somebody new").click()
+
+    expect(page.get_by_text("1 face is Newcomer")).to_be_visible()
+    [one] = desk.client.people.named("Newcomer")
+    assert desk.client.people.show(one["id"])["consent"]["notice"] == "7"
+    page.get_by_role("article").first.get_by_role("button", name="Name …").click()
+    expect(agreed).not_to_be_checked()
+
+
 def test_who_may_only_look_does_not_see_it(console: Console, desk: Desk) -> None:
     key = desk.client.keys.create("reader", ["read", "search"])["secret"]
     page = console.page("/people", key=key, collection=desk.collection)

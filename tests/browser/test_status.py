@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 def own(chromium: Browser, tmp_path: Path) -> Iterator[Console]:
     """The console of a service whose parts may be stopped."""
     service = Running(tmp_path / "own")
+    service.workers = 1
     service.start()
     console = Console(service, chromium)
     yield console

@@ -14,12 +14,11 @@ from services import formats, intake
 from services.catalog import collections, models, people
 from services.catalog.engine import Catalog
 from services.catalog.importing import claims, jobs
-from services.catalog.migrate import migrate
 from services.catalog.schema import Embedding, Face, Item, LogEntry, Person, Photo
 from services.intake import Upload
 from services.labels import Label
 from services.photos.store import PhotoStore
-from tests import vaults
+from tests import default_model, vaults
 from tests.stack import Stack
 from workers.models import casia_webface
 
@@ -32,7 +31,7 @@ MOMENTS = ["claimed", "embedded", "chips stored", "committed"]
 def models_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the default model in it."""
     folder = tmp_path_factory.mktemp("with-models")
-    casia_webface.build(folder / "models" / "casia-webface")
+    default_model.put(folder / "models")
     return folder
 
 
@@ -40,7 +39,6 @@ def models_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def catalog(catalog_url: str, models_at: Path) -> Iterator[Catalog]:
     """A catalog with that model active."""
     catalog = Catalog(catalog_url)
-    migrate(catalog)
     bundle = casia_webface.build(models_at / "models" / "casia-webface")
     with catalog.transaction() as session:
         model = models.register(

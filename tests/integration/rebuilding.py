@@ -24,6 +24,7 @@ from services.labels import Label
 from services.photos.store import PhotoStore
 from tests import nets, vaults
 from tests.integration.catalog import rows
+from tests.integration.looking import looking
 from workers import ingestion, rebuilding
 from workers.faces import chips
 from workers.faces.values import Chip, Vectors
@@ -72,6 +73,7 @@ class Gallery:
     def opened(cls, catalog: Catalog, store: PhotoStore, broker_url: str, folder: Path, *, chunk: int = 4) -> "Gallery":
         """An empty collection under the model ``old``; ``new`` is to be had."""
         registry = Registry(catalog, store, folder, max_pixels=50_000_000)
+        registry._detectors[None] = looking()
         with catalog.transaction() as session:
             for name in ("new", "old"):
                 models.activate(session, models.register_embedder(session, Bundle.open(folder / name).description))
@@ -107,6 +109,7 @@ class Gallery:
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         self.tools.store.put(f"models/{digest}/{DETECTOR_FILE}", content)
+        self.tools.models._detectors[digest] = looking(path)
         with self.catalog.transaction() as session:
             return models.register(session, kind="detector", name=path.stem, digest=digest, state="candidate").id
 

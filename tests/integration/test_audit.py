@@ -198,6 +198,33 @@ def test_a_gateway_that_is_killed_leaves_a_whole_chain_that_has_not_ended(tmp_pa
     assert (ended.problem_count, ended.not_ended) == (0, killed.not_ended)
 
 
+def test_a_gateway_that_is_reloaded_ends_its_chain_begins_another_and_misses_nothing(tmp_path: Path) -> None:
+    made = 0
+    with gatewayed.opened(tmp_path) as gateway:
+
+        def make() -> None:
+            nonlocal made
+            with gateway.http(Authorization=f"Bearer {gateway.key}") as http:
+                assert http.post("/v1/collections", json={"name": f"c{made}"}).status_code == 201
+            made += 1
+
+        make()
+        before = _below(gateway.pid)
+        os.kill(gateway.pid, signal.SIGHUP)
+        while set(before) & set(_below(gateway.pid)):
+            make()
+        make()
+        with gateway.http(Authorization=f"Bearer {gateway.key}") as http:
+            told = http.get("/v1/audit", params={"action": "collection.create", "limit": 500}).json()["items"]
+            running = http.post("/v1/audit/verify").json()
+    ended = _verified(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+
+    assert sorted(one["collection"] for one in told) == sorted(f"c{number}" for number in range(made))
+    assert len({one["chain"] for one in told}) == 2
+    assert (running["sound"], len(running["not_ended"])) == (True, 1)
+    assert (ended.problem_count, ended.not_ended) == (0, [])
+
+
 def _below(parent: int) -> list[int]:
     """The processes that *parent* has started."""
     found = []

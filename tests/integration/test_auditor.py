@@ -79,6 +79,16 @@ def test_what_many_threads_hand_over_is_one_chain_without_gaps(catalog: Catalog,
     assert kinds(catalog) == ["begun", "anchored", "ended"]
 
 
+def test_since_when_it_is_not_anchored_is_nothing_before_the_first_entry(auditor: Auditor) -> None:
+    before = auditor.anchored_ago_s
+
+    assert auditor.write(entry())
+
+    assert before is None
+    assert auditor.anchored_ago_s is not None
+    assert 0.0 <= auditor.anchored_ago_s < 60.0
+
+
 def test_two_gateways_write_side_by_side(catalog: Catalog, auditor: Auditor) -> None:
     other = Auditor(catalog, SETTINGS)
     try:

@@ -411,6 +411,21 @@ def test_what_is_there_is_not_overwritten_unless_somebody_says_so(
 
 
 @ON_SQLITE
+def test_who_was_erased_in_a_catalog_that_is_thrown_away_stays_erased(source: Source, place: Folder) -> None:
+    make(source, place)
+    with source.catalog.transaction() as session:
+        person = session.scalars(select(Person).order_by(Person.id).limit(1)).one()
+        gone = person.public_id
+        people.erase(session, person)  # And nobody has written that down elsewhere yet.
+
+    done = restore(source, place, replace=True)
+
+    assert done.erased_again == 1
+    with source.catalog.reading() as session:
+        assert session.scalar(select(Person.id).where(Person.public_id == gone)) is None
+
+
+@ON_SQLITE
 def test_a_half_restored_catalog_is_started_by_nobody(
     source: Source, place: Folder, elsewhere: PhotoStore, others: Callable[[str], Catalog]
 ) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,12 @@ from services.catalog.engine import Catalog
 from services.catalog.erasing import removals
 from services.catalog.importing import jobs
 from services.catalog.schema import Collection, Computation, Embedding, Face, Generation, Job, LogEntry, Model, Photo
-from services.errors import CannotStart
 from services.intake import Upload
 from services.labels import Label
 from services.photos import keys
 from services.photos.store import PhotoStore
 from services.vault import Vault
 from tests import vaults
-from tests.conftest import missing
-from tests.stack import Stack
 from workers import checking, ingestion, upkeep
 from workers.checks import schedule
 from workers.checks.mending import chip_of
@@ -118,12 +114,6 @@ class Models:
         self.folder = folder
         self._opened: Registry | None = None
 
-    @property
-    def digest(self) -> str:
-        """Of the default model; that of none before the first test."""
-        described = self.folder / "casia-webface" / "model.json"
-        return str(json.loads(described.read_text("utf-8"))["digest"]) if described.exists() else "none"
-
     def registry(self, catalog: Catalog, store: PhotoStore) -> Registry:
         made = Registry(catalog, store, self.folder, max_pixels=MAX_PIXELS)
         if self._opened is not None:
@@ -133,20 +123,8 @@ class Models:
 
 
 @pytest.fixture(scope="session")
-def models_at(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return Models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def with_models(servers: Stack, models_at: Models) -> PhotoStore:
-    """A photo store that holds nothing but the default model: bringing that there takes seconds."""
-    try:
-        store = servers.photo_store()
-    except CannotStart as error:
-        missing(str(error))
-    kept = keys.model_file(models_at.digest, "x")[:-1]
-    store.delete_many([stored.key for stored in store.list() if not stored.key.startswith(kept)])
-    return store
+def models_at(default_models: Path) -> Models:
+    return Models(default_models)
 
 
 @pytest.fixture

@@ -119,23 +119,24 @@ def test_only_an_administrator_has_checks_begun(service: Running, enrolled: str)
 
 def test_every_collection_is_checked_and_a_stopped_service_over_its_folder(tmp_path: Path, examples: Path) -> None:
     service = Running(tmp_path / "data")
+    service.workers = 1
     service.start()
     try:
-        done = service.colega("import", str(examples / "people"))
-        assert done.returncode == 0, done.stderr
+        service.client().imports.create(examples / "people")
         service.client().send("POST", "/v1/collections", body={"name": "empty"})
         every = service.answer("check", "--sample", "1")
-        beside = service.colega("check", "--offline")
+        beside = service.answer("check", "--offline", "--sample", "1")
         face = faces_of(service, "default")[0]
         store_of(service).delete(face.chip_key or "")
     finally:
         service.stop()
 
-    wrong = service.colega("check", "--offline")
-    mended = service.answer("check", "--offline", "--repair")
-    well = service.colega("check", "--offline")
+    wrong = service.colega("check", "--offline", collection="default")
+    mended = service.answer("check", "--offline", "--repair", collection="default")
+    well = service.colega("check", "--offline", collection="default")
 
-    assert set(every["collections"]) == {"default", "empty"}
-    assert (beside.returncode, wrong.returncode, well.returncode) == (0, 1, 0), (beside.stderr, wrong.stderr)
+    assert set(every["collections"]) == set(beside["collections"]) == {"default", "empty"}
+    assert (every["ok"], beside["ok"]) == (True, True)
+    assert (wrong.returncode, well.returncode) == (1, 0), wrong.stderr
     assert face.public_id in wrong.stdout
     assert mended["collections"]["default"]["mended"] == {"chip_missing": 1}

@@ -41,6 +41,7 @@ def keeping(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     (folder / "tmp").mkdir()
     settings = QUICK if request.param == "sealed" else {**QUICK, "COLEGA_WRAPPING_KEYS": ""}
     running = Running(folder / "data", TMPDIR=str(folder / "tmp"), **settings)
+    running.workers = 1
     running.start()
     yield running
     running.stop()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from services.catalog.privacy.about import NOT_PERSONAL, TOLD
 from services.catalog.tables.every import METADATA
+from services.local import seaweedfs
+from services.local.instance import Instance
 from tests.running import Running
 
 
@@ -81,3 +83,23 @@ def test_photos_that_show_others_can_be_left_out(service: Running, gallery: str,
     assert (photos(everything), photos(alone)) == (1, 0)
     with zipfile.ZipFile(io.BytesIO(alone)) as archive:
         assert any(name.startswith("chips/") for name in archive.namelist())
+
+
+def test_what_is_damaged_or_lost_does_not_keep_the_rest_back(service: Running, gallery: str, examples: Path) -> None:
+    photo = (examples / "people" / "Grace Hopper" / "1.jpg").read_bytes()
+    service.enrol({"Grace": [photo]}, gallery)
+    client, store = service.client(gallery), seaweedfs.store(Instance.read(service.data))
+    [grace] = client.people.named("Grace")
+    [shown] = client.people.show(grace["id"])["shown_in"]
+    of_photo = {stored.key for stored in store.list() if stored.key.endswith(shown["photo_id"])}
+    original, thumbnail = sorted(of_photo)
+    bytes_there = store.get(original)
+    store.put(original, bytes_there[:-1] + bytes([bytes_there[-1] ^ 1]))
+    store.delete_many([thumbnail])
+
+    content = client.people.export(grace["id"])
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        lost = json.loads(archive.read("missing.json"))
+        assert [name.split("/")[0] for name in lost] == ["photos", "thumbnails"]
+        assert sum(name.startswith("chips/") for name in archive.namelist()) == 1

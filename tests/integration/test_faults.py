@@ -164,7 +164,7 @@ HOSTILE = ("pillow_timeout-", "pillow_oom-", "pillow_crash-", "pillow_libtiff_se
 def test_hostile_photos_are_refused_while_others_are_answered(
     service: Running, gallery: str, examples: Path, shared: Path
 ) -> None:
-    service.colega("import", str(examples / "people"), collection=gallery)
+    service.client(gallery).imports.create(examples / "people")
     hostile = [p for p in sorted((shared / "data" / "odd_files").iterdir()) if p.name.startswith(HOSTILE)]
     good = (examples / "queries" / "one.jpg").read_bytes()
     refused: dict[str, int] = {}
@@ -219,25 +219,23 @@ def test_a_part_killed_in_the_middle_of_an_import_loses_and_doubles_nothing(
     assert service.names(examples / "queries" / "one.jpg", gallery) == ["Barack Obama"]
 
 
-def test_an_upload_that_finds_no_room_is_refused_whole(tmp_path: Path, examples: Path) -> None:
-    spool = tmp_path / "data" / "spool"
-    spool.mkdir(parents=True)
+def test_an_upload_that_finds_no_room_is_refused_whole(service: Running, gallery: str, examples: Path) -> None:
+    service.wait_until(lambda: service.health().get("status") == "ok")
+    gateway = service.processes("gunicorn")
+    [spool] = [path for path in (service.data / "spool").iterdir() if int(path.name) in gateway]
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(spool)], check=False, capture_output=True
     )
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here: that takes root")
-    running = Running(tmp_path / "data")
     try:
-        running.start()
         photo = examples / "queries" / "group.jpg"
         assert photo.stat().st_size > 64 * 1024
-        with running.http() as http:
+        with service.http(params={"collection": gallery}) as http:
             refused = http.post("/v1/photos", data={"person": "A"}, files={"photo": photo.read_bytes()})
             small = http.post("/v1/people", json={"name": "Ana"})
             searched = http.post("/v1/search", files={"photo": photo.read_bytes()})
     finally:
-        running.stop()
         subprocess.run(["umount", str(spool)], check=True)
 
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/disk-full")

@@ -26,7 +26,7 @@ SWITCHES = 24
 @pytest.fixture
 def serving(
     catalog: Catalog,
-    photo_store: PhotoStore,
+    with_models: PhotoStore,
     valkey: str,
     servers: Stack,
     tmp_path: Path,
@@ -34,7 +34,7 @@ def serving(
     examples: Path,
 ) -> Serving:
     """Four people in one generation; nobody answers yet."""
-    return Serving(catalog, photo_store, valkey, servers.photo_settings(), tmp_path, default_models, examples)
+    return Serving(catalog, with_models, valkey, servers.photo_settings(), tmp_path, default_models, examples)
 
 
 def held_by_searchers(serving: Serving) -> list[set[int]]:

@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from services.broker.followed import HEADER, SENT_AT
 from services.catalog import log
 from services.catalog.collections import DEFAULT, by_name
 from services.catalog.engine import Catalog
+from services.catalog.erasing import ledger
+from services.catalog.erasing.ledger import Asking
 from services.catalog.running import processes
 from services.catalog.schema import LogEntry, now
 from services.catalog.tables.process import Lease, Process
@@ -269,3 +272,33 @@ def test_while_the_catalog_hangs_health_metrics_and_status_are_answered(tmp_path
     assert {(each.status_code, each.json()["type"] in kinds) for each in refused} == {(503, True)}
     assert all(int(each.headers["Retry-After"]) >= 1 for each in refused)
     assert again.status_code == 200
+
+
+def test_duties_that_are_not_kept_are_told_to_who_has_a_key_and_are_no_matter_of_health(tmp_path: Path) -> None:
+    with gatewayed.opened(tmp_path, COLEGA_AUDIT="false") as alone:
+        catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+        with catalog.transaction() as session:
+            gallery = by_name(session, DEFAULT)
+            ledger.enter(session, gallery.id, 0, Asking(within_s=-60.0), person="per_1")
+            gallery.retained = {"held": 12, "why": "clock"}
+        catalog.close()
+        with alone.http(Authorization=f"Bearer {alone.key}") as http:
+            health, told = http.get("/health/ready").json(), http.get("/v1/status").json()
+        cookie = f"colega_session={alone.sign_in().cookies['colega_session']}"
+        with alone.http(Cookie=cookie, Accept="text/html") as browser:
+            page = browser.get("/status").text
+        environment = {
+            "PATH": os.environ["PATH"],
+            "LC_ALL": "C.UTF-8",
+            "COLEGA_URL": alone.url,
+            "COLEGA_API_KEY": alone.key,
+        }
+        command = [sys.executable, "-m", "services.cli.main", "status"]
+        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60).stdout
+
+    assert set(health["checks"]) == {"catalog", "photos", "broker", *KINDS, "disk", "clock"}
+    assert told["erasures"] == {"open": 1, "overdue": 1}
+    for words in ("1 erasure is overdue", "12 people in default", "The audit is off", "Photos are not encrypted"):
+        assert words in page
+    for words in ("erasures: 1 overdue", "default: 12 people are due", "audit: off", "Nothing is encrypted"):
+        assert words in said, said

@@ -320,10 +320,15 @@ def test_work_is_not_taken_up_again_for_who_has_not_agreed(door: Door, photo: Pa
     door.based()
 
     again = door.ask("POST", f"/v1/jobs/{job}/retry", json={})
+    named = {"photo_id": item["photo_id"], "person": "Ana", "consent_given_at": "2026-01-31"}
+    agreed = door.ask("POST", f"/v1/jobs/{job}/retry", json=named)
 
     assert item["status"] == "queued"
     assert again.status_code == 409
     assert told(again)["type"].endswith("consent-missing")
+    assert agreed.status_code == 202, told(agreed)
+    with door.catalog.reading() as session:
+        assert len(session.scalars(select(Consent)).all()) == 1
 
 
 def test_the_setting_asks_for_it(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the door bears: so many requests a key, so much of a document, and from whom a page may come."""
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,22 @@ def test_a_document_larger_than_any_is_not_read(alone: Alone) -> None:
     assert answer.headers["Connection"] == "close"
 
 
+def test_a_form_of_a_page_is_not_read_whole_to_find_its_token(alone: Alone) -> None:
+    mine, _ = _key(alone, "read")
+    with alone.http(Origin=alone.url) as browser:
+        browser.post("/sign-in", data={"key": mine})
+        answer = browser.post("/sign-out", data={"csrf_token": "x" * 100_000})
+
+    assert answer.status_code == 413
+
+
+def test_who_shows_no_key_sends_no_files(alone: Alone) -> None:
+    with alone.http(Origin=alone.url) as nobody:
+        answer = nobody.post("/sign-in", data={"key": "none"}, files={"photo": b"x" * 100_000})
+
+    assert answer.status_code == 413
+
+
 @pytest.mark.parametrize("where", ["/v1/people/per_%00", "/v1/people?query=%00"])
 def test_a_character_that_no_database_keeps_is_refused(alone: Alone, where: str) -> None:
     mine, _ = _key(alone, "read")
@@ -215,6 +232,19 @@ def test_a_key_that_is_rotated_at_once_ends_the_sessions_that_began_with_it(alon
         after = browser.get("/people").status_code
 
     assert (before, after) == (200, 302)
+
+
+def test_a_key_tells_when_it_was_used_and_is_none_when_it_has_expired(alone: Alone) -> None:
+    with alone.http(Authorization=f"Bearer {alone.key}") as http:
+        given = {"name": "for two seconds", "scopes": ["read"], "expires_in_days": 2 / 86_400}
+        made = http.post("/v1/keys", json=given).json()
+        before = _works(alone, made["secret"])
+        time.sleep(2.0)
+        after = _works(alone, made["secret"])
+        listed = {each["id"]: each for each in http.get("/v1/keys").json()["items"]}[made["id"]]
+
+    assert (made["used_at"], before, after) == (None, 200, 401)
+    assert made["created_at"] <= listed["used_at"] < made["expires_at"]
 
 
 def _works(alone: Alone, secret: str) -> int:

@@ -31,6 +31,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Ite
         COLEGA_LOG_LEVEL="debug",
         COLEGA_TRACES_ENDPOINT=receiver.endpoint,
     )
+    running.workers = 1
     running.start()
     yield running
     running.stop()

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def serving(
     catalog: Catalog,
-    photo_store: PhotoStore,
+    with_models: PhotoStore,
     valkey: str,
     servers: Stack,
     tmp_path: Path,
@@ -39,7 +39,7 @@ def serving(
 ) -> Serving:
     """Four people in one generation, of whose searches the last three are kept while a rebuild is under way."""
     settings = servers.photo_settings()
-    return Serving(catalog, photo_store, valkey, settings, tmp_path, default_models, examples, shadow_queries=3)
+    return Serving(catalog, with_models, valkey, settings, tmp_path, default_models, examples, shadow_queries=3)
 
 
 class Worker:
@@ -117,14 +117,14 @@ def test_a_model_is_open_before_a_switch_may_ask_for_it_and_closed_when_it_is_dr
 
 
 def test_a_model_that_cannot_be_opened_is_told_of_and_keeps_nobody_from_searching(
-    serving: Serving, photo_store: PhotoStore, monkeypatch: pytest.MonkeyPatch
+    serving: Serving, with_models: PhotoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = Worker(serving)
     made = serving.another()
     digest = serving.digest_of(made)
-    held = {stored.key: photo_store.get(stored.key) for stored in photo_store.list(keys.model_file(digest, "x")[:-1])}
+    held = {stored.key: with_models.get(stored.key) for stored in with_models.list(keys.model_file(digest, "x")[:-1])}
     serving.forget_copies(digest)
-    photo_store.delete_many(list(held))
+    with_models.delete_many(list(held))
 
     worker.ready()
 
@@ -136,7 +136,7 @@ def test_a_model_that_cannot_be_opened_is_told_of_and_keeps_nobody_from_searchin
     with serving.searching(), serving.looking():
         assert serving.search_photo()["model"] == serving.digest_of(serving.before)
     for key, content in held.items():
-        photo_store.put(key, content)
+        with_models.put(key, content)
     monkeypatch.setattr("workers.serving.readying._AGAIN_S", 0.0)
     worker.ready()
     assert (worker.trouble, unready(serving, made)) == ([], [])

@@ -33,21 +33,26 @@ def the_defaults(service: Running) -> Iterator[None]:
     models.change(CASIA, "activate", {})
 
 
-@pytest.fixture
-def net(service: Running, tmp_path: Path) -> str:
+def new_net(service: Running, folder: Path) -> str:
     """A small embedder with random weights, of 128 numbers, without thresholds: a name that nobody used."""
-    name, described = f"net-{secrets.token_hex(4)}", tmp_path / "net.yaml"
+    name, described = f"net-{secrets.token_hex(4)}", folder / "net.yaml"
     described.write_text(nets.described(), "utf-8")
-    (tmp_path / "net.onnx").write_bytes(nets.embedder(seed=secrets.randbits(31)).SerializeToString())
-    service.answer("models", "add", str(tmp_path / "net.onnx"), "--name", name, "--describe", str(described))
+    (folder / "net.onnx").write_bytes(nets.embedder(seed=secrets.randbits(31)).SerializeToString())
+    service.answer("models", "add", str(folder / "net.onnx"), "--name", name, "--describe", str(described))
     return name
+
+
+@pytest.fixture(scope="module")
+def net(service: Running, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One of them, for collections of all tests."""
+    return new_net(service, tmp_path_factory.mktemp("net"))
 
 
 @pytest.fixture
 def under_net(service: Running, gallery: str, net: str, examples: Path) -> str:
     """A collection with the people of ``examples/``, embedded by :func:`net`."""
     service.client(gallery).models.change(net, "activate", {})
-    assert service.colega("import", str(examples / "people"), collection=gallery).returncode == 0
+    service.client(gallery).imports.create(examples / "people")
     return gallery
 
 
@@ -121,9 +126,10 @@ def test_a_collection_comes_to_a_better_model_by_one_command(
 
 
 def test_a_model_that_searches_could_not_decide_by_is_stopped_and_switched_to_only_nevertheless(
-    service: Running, enrolled: str, net: str, examples: Path, tmp_path: Path
+    service: Running, enrolled: str, examples: Path, tmp_path: Path
 ) -> None:
     """And back at once, with what was imported meanwhile; and what is kept is freed."""
+    net = new_net(service, tmp_path)
     stopped = service.colega("rebuild", "--model", net, collection=enrolled)
     [listed] = service.answer("rebuild", "status", collection=enrolled)
     rebuild = listed["id"]

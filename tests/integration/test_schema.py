@@ -1,5 +1,6 @@
 """Every operation of the OpenAPI document, asked what the document allows and what it does not, answers as the document says."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,7 @@ import httpx
 import hypothesis
 import pytest
 import schemathesis
-from schemathesis import checks
+from schemathesis import GenerationMode, checks
 from schemathesis.core.failures import FailureGroup
 
 from tests.running import Running
@@ -49,9 +50,9 @@ def test_every_operation_answers_as_the_document_says(schema: Any, key: str, gal
     headers = {"Authorization": f"Bearer {key}", "x-api-key": key}
     broken: dict[str, str] = {}
     count = 0
-    for operation in _operations(schema):
+    for operation, mode in itertools.product(_operations(schema), GenerationMode):
 
-        @hypothesis.given(case=operation.as_strategy())
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         @hypothesis.settings(
             max_examples=EXAMPLES,
             derandomize=not IS_LONG,
@@ -80,10 +81,10 @@ def test_every_operation_answers_as_the_document_says(schema: Any, key: str, gal
         try:
             asked()
         except (FailureGroup, AssertionError) as failure:
-            broken[operation.label] = str(failure)[:500]
+            broken[f"{operation.label}, {mode}"] = str(failure)[:500]
 
     assert broken == {}
-    assert count > 100
+    assert count > 200
 
 
 def test_no_operation_of_the_document_is_open_to_nobody(schema: Any) -> None:

@@ -13,7 +13,7 @@ from tests.waiting import eventually
 @pytest.fixture
 def service(tmp_path: Path) -> Service:
     """One that is not started yet."""
-    return Service(tmp_path / "data")
+    return Service(tmp_path / "data", is_new=True)
 
 
 def test_it_imports_names_ends_and_finds_everything_again(service: Service, examples: Path) -> None:

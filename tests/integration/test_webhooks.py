@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from services.local import seaweedfs
+from services.local.instance import Instance
 from tests.receiver import Receiver, is_signed
 from tests.running import Running
 
@@ -175,4 +177,17 @@ def test_who_is_killed_while_telling_is_followed_by_one_who_goes_on(service: Run
 
     assert list(dict.fromkeys(came)) == [str(number) for number in range(6)]
     assert came.count("2") == 2  # It was under way, and nobody knew whether it had arrived.
+    client.webhooks.delete(made["id"])
+
+
+def test_colegas_own_servers_are_told_nothing(service: Running) -> None:
+    """The master of its store would do what it is asked by anybody who reaches it."""
+    client = service.client()
+    port = Instance.read(service.data).ports[seaweedfs.MASTER]
+    made = client.webhooks.create(f"http://localhost:{port}/col/delete?collection=colega", ["job.ended"])
+
+    client.webhooks.test(made["id"])
+    service.wait_until(lambda: next(iter(client.webhooks.deliveries(made["id"])))["state"] == "given_up")
+
+    assert "own servers" in str(next(iter(client.webhooks.deliveries(made["id"])))["error"])
     client.webhooks.delete(made["id"])

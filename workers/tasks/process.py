@@ -26,6 +26,8 @@ from services.broker.waking import Waking
 from services.catalog.engine import Catalog
 from services.errors import ColegaError
 from services.logs import logger
+from services.settings.backup import BackupSettings
+from services.settings.erasing import Erasing
 from services.settings.privacy import Privacy
 from services.settings.service import (
     BrokerSettings,
@@ -35,9 +37,12 @@ from services.settings.service import (
     Environment,
     Home,
     Limits,
+    MilvusSettings,
+    PhotoStoreSettings,
     Retention,
     Telling,
 )
+from services.targets import Server
 from services.trust import trusting
 from services.vault import Vault
 from workers import delivering, scratch
@@ -159,7 +164,21 @@ def _deliver(telling: Telling) -> None:
     """Have webhooks told from now on, beside the tasks: none waits for an address that does not answer."""
     settings = environment.load(CatalogSettings)
     catalog = Catalog(settings.catalog_url.get_secret_value(), busy_s=settings.catalog_busy_s, pool_size=1)
-    delivering.begin(catalog, delivering.How(telling.webhook_private, trusting(telling.ca_file)))
+    how = delivering.How(telling.webhook_private, trusting(telling.ca_file), ours=_own_servers())
+    delivering.begin(catalog, how)
+
+
+def _own_servers() -> frozenset[Server]:
+    """Where no webhook goes, whoever made it."""
+    urls = [
+        environment.load(CatalogSettings).catalog_url.get_secret_value(),
+        environment.load(BrokerSettings).broker_url.get_secret_value(),
+        environment.load(PhotoStoreSettings).photos_endpoint,
+        environment.load(Erasing).photos_vacuum_url,
+        environment.load(MilvusSettings).milvus_uri,
+        environment.load(BackupSettings).backup_endpoint,
+    ]
+    return frozenset(server for server in map(Server.of, urls) if server is not None)
 
 
 @contextmanager

@@ -192,7 +192,7 @@ def left_in_rows(session: Session, row: Erasure) -> Left:
         _count(session, Person.public_id, named),
         _count(session, Face.public_id, row.faces),
         _count(session, Photo.public_id, row.photos),
-        _count(session, Merge.gone, named, Merge.person.is_not(None)),
+        _count(session, Merge.gone, named, Merge.undone_at.is_(None)),
     )
 
 
@@ -222,24 +222,15 @@ def replay(session: Session, entries: Iterable[Entry], *, within_s: float = WITH
 
 
 def _replay_faces(session: Session, entry: Entry, asking: Asking) -> bool:
-    """Delete the photos and faces of an entry that are there, whosever they were then. Whether there were any.
-
-    Who has none left after it was merged into whom the entry erases, longer ago than merges are remembered, and goes, too.
-    """
-    gone, theirs = False, set()
+    """Delete the photos and faces of an entry that are there, whosever they were then; those stay. Whether there were any."""
+    gone = False
     for photo in _rows(session, Photo, entry.photos):
-        theirs |= {face.person_id for face in photos.rows_of(session, photo)}
         photos.erase(session, photo, asking)
         gone = True
     for face in _rows(session, Face, entry.faces):
         if session.get(Face, face.id) is not None:  # Its other rows went with the first.
-            theirs.add(face.person_id)
             faces.erase(session, face, asking)
             gone = True
-    for number in theirs - {None} if entry.person is not None else ():
-        person = session.get(Person, number)
-        if person is not None and session.scalar(select(Face.id).where(Face.person_id == number).limit(1)) is None:
-            people.erase(session, person, asking)
     return gone
 
 

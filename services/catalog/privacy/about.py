@@ -100,9 +100,7 @@ def photos(catalog: Catalog, number: int) -> Iterator[tuple[Photo, bool]]:
     after = 0
     while True:
         with catalog.reading() as session:
-            shown = select(Face.photo_id).where(Face.person_id == number)
-            said = select(Item.photo_id).where(Item.person_id == number, Item.photo_id.is_not(None))
-            mine = (or_(Photo.id.in_(shown), Photo.id.in_(said)), Photo.id > after)
+            mine = (_shows(number), Photo.id > after)
             rows = session.scalars(select(Photo).where(*mine).order_by(Photo.id).limit(_AT_ONCE)).all()
             others = (Face.photo_id.in_([photo.id for photo in rows]), Face.person_id.is_distinct_from(number))
             with_others = set(session.scalars(select(Face.photo_id).where(*others).distinct()))
@@ -113,11 +111,18 @@ def photos(catalog: Catalog, number: int) -> Iterator[tuple[Photo, bool]]:
         after = rows[-1].id
 
 
+def _shows(number: int) -> ColumnElement[bool]:
+    """That a photo shows a person, or is said to."""
+    shown = select(Face.photo_id).where(Face.person_id == number)
+    said = select(Item.photo_id).where(Item.person_id == number, Item.photo_id.is_not(None))
+    return or_(Photo.id.in_(shown), Photo.id.in_(said))
+
+
 def lists(catalog: Catalog, one: Person) -> Mapping[str, Iterator[Document]]:
     """Everything else that rows say of a person, by the name of the list."""
     mine = select(Face.id).where(Face.person_id == one.id)
     faces_of = select(Face.public_id).where(Face.person_id == one.id)
-    photos_of = select(Photo.public_id).join(Face, Face.photo_id == Photo.id).where(Face.person_id == one.id)
+    photos_of = select(Photo.public_id).where(_shows(one.id))
     log = or_(LogEntry.person_id == one.id, LogEntry.face_id.in_(mine))
     said = or_(NotSame.person_id == one.id, NotSame.other_id == one.id, NotSame.face.in_(faces_of))
     found = or_(Finding.face_id.in_(faces_of), Finding.photo_id.in_(photos_of))

@@ -1,13 +1,14 @@
 """Merges: two people become one, and, for a while, two again.
 
-What is kept of who went is their name and the like, and which faces and items were theirs; it is erased with who remained.
+What is kept of who went is their name and the like, and which faces and items were theirs; after a while their id alone, so that who
+remained is erased from older backups under that, too. It is erased with who remained.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from sqlalchemy import ColumnElement, null, select, update
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,7 +22,7 @@ from services.catalog.tables.webhook import Delivery
 from services.errors import Conflict, NotFound
 
 UNDONE_WITHIN_S = 30 * 86_400.0
-"""So long a merge can be undone; then it is forgotten."""
+"""So long a merge can be undone; then only the id of who went is kept."""
 _AT_ONCE = 5000
 """SQLite takes some 30,000 values in a statement."""
 
@@ -134,7 +135,8 @@ def by_public_id(session: Session, collection_id: int, public_id: str) -> Merge:
     Raises:
         NotFound: There is none in this collection, or none any more.
     """
-    found = session.scalar(select(Merge).where(Merge.collection_id == collection_id, Merge.public_id == public_id))
+    mine = (Merge.collection_id == collection_id, Merge.public_id == public_id, _is_late_enough())
+    found = session.scalar(select(Merge).where(*mine))
     if found is None:
         raise NotFound("merge", public_id)
     return found
@@ -154,7 +156,8 @@ def page(
 ) -> list[MergeRow]:
     """Merges, the latest first, at most *limit*, below merge number *before*; into one person or into any."""
     back = (Person.collection_id == Merge.collection_id) & (Person.public_id == Merge.gone)
-    wanted = select(Merge, Person).outerjoin(Person, back).where(Merge.collection_id == collection_id)
+    wanted = select(Merge, Person).outerjoin(Person, back)
+    wanted = wanted.where(Merge.collection_id == collection_id, _is_late_enough())
     if into is not None:
         wanted = wanted.where(Merge.into_id == into.id)
     if before is not None:
@@ -171,8 +174,15 @@ def remained_of(session: Session, collection_id: int, public_id: str) -> Person 
 
 
 def prune(session: Session) -> None:
-    """Forget merges that can no longer be undone."""
-    session.execute(sql_delete(Merge).where(Merge.created_at < now() - UNDONE_WITHIN_S))
+    """Forget what was kept of who went, where that can no longer be undone; merges that were undone as a whole."""
+    session.execute(sql_delete(Merge).where(~_is_late_enough(), Merge.undone_at.is_not(None)))
+    nothing: dict[str, Any] = {"person": null(), "faces": [], "items": [], "merges": [], "not_same": {}, "consents": []}
+    session.execute(update(Merge).where(~_is_late_enough(), Merge.person.is_not(None)).values(**nothing))
+
+
+def _is_late_enough() -> ColumnElement[bool]:
+    """Whether a merge can still be undone, or is listed as one that was."""
+    return Merge.created_at >= now() - UNDONE_WITHIN_S
 
 
 def _as_they_are(person: Person) -> dict[str, object]:

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from services.catalog.importing.jobs import UNFINISHED
 from services.catalog.rebuilding.rebuilds import UNDER_WAY
 from services.catalog.schema import Item, Job, Removal, now
-from services.catalog.tables.audit import AuditChain
 from services.catalog.tables.backup import Backup
 from services.catalog.tables.console import ConsoleSession
 from services.catalog.tables.privacy import Erasure
@@ -58,11 +57,6 @@ def erasures(session: Session) -> Erasures:
     is_open = Erasure.closed_at.is_(None)
     counted = select(func.count(), func.count().filter(Erasure.due_at < now())).where(is_open)
     return Erasures(*session.execute(counted).one())
-
-
-def audit_age_s(session: Session) -> float | None:
-    """Since a gateway last anchored its chain; None before the first."""
-    return session.scalar(select(now() - func.max(AuditChain.seen_at)).where(AuditChain.seen_at > 0))
 
 
 def backup_age_s(session: Session) -> float | None:

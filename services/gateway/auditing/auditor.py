@@ -92,6 +92,11 @@ class Auditor:
         """Whether entries are written as they come."""
         return not self._failures and len(self._pending) < _MOST_WAITING
 
+    @property
+    def anchored_ago_s(self) -> float | None:
+        """Since the chain was last anchored; None: nothing was to be written yet."""
+        return None if self._chain.anchored_s is None else time.monotonic() - self._chain.anchored_s
+
     def ready(self) -> None:
         """See that what would be audited can be. What failed before is tried again at once, and waited for a moment.
 

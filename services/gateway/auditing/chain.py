@@ -40,6 +40,11 @@ class Chain:
         """Whether anything of it is written."""
         return self._tip is not None
 
+    @property
+    def anchored_s(self) -> float | None:
+        """When it was last said that the process lives and how far its chain is, by the monotonic clock; None: not yet."""
+        return self.next_round_s - self._anchor_every_s if self.has_begun else None
+
     def was_committed(self, session: Session) -> bool:
         """Whether a transaction whose answer was lost was done all the same; asked in the next one, at its beginning."""
         tried, self._tried = self._tried, None
@@ -87,10 +92,10 @@ class Chain:
 
     def committed(self) -> None:
         """What was written last is in the catalog."""
-        tip = self._tip = self._tried
-        self._tried = None
         if self._was_due:
             self.next_round_s = time.monotonic() + self._anchor_every_s
+        tip = self._tip = self._tried
+        self._tried = None
         if tip is not None and self._head is not None:
             self._anchored = tip.sequence
             logger().info(f"audit.{self._head}", chain=tip.chain, sequence=tip.sequence, hash=tip.hash.hex())

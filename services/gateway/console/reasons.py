@@ -181,7 +181,7 @@ def problems() -> dict[str, Explained]:
         "basis-missing": Explained(_("No lawful basis is recorded"), _("Record it under People, Basis and notice.")),
         "consent-missing": Explained(
             _("No consent is recorded"),
-            _("Here people are enrolled by their consent. Record it, then add the photo again."),
+            _("Enrolling takes their consent. Tick that they have agreed, or record it on their page, then try again."),
         ),
         "changed-meanwhile": Explained(_("It was changed meanwhile"), changed),
         "cancelled": Explained(_("It was cancelled"), _("Start it again if that was wrong.")),

@@ -172,6 +172,7 @@ def _troubles(told: Mapping[str, Any]) -> Iterator[Trouble]:
     for one in told.get("collections", []):
         yield from _of_collection(one)
     yield from _of_webhooks(told.get("webhooks") or {})
+    yield from _of_duties(told)
 
 
 def _of_collection(one: Mapping[str, Any]) -> Iterator[Trouble]:
@@ -227,6 +228,29 @@ def _of_webhooks(told: Mapping[str, Any]) -> Iterator[Trouble]:
             failing,
         )
         yield Trouble(said % {"count": language().number(failing)}, advice, is_serious=False)
+
+
+def _of_duties(told: Mapping[str, Any]) -> Iterator[Trouble]:
+    """What was promised to those whose photos are kept: erasures in time, an audit, encryption."""
+    if overdue := (told.get("erasures") or {}).get("overdue", 0):
+        said = ngettext("%(count)s erasure is overdue", "%(count)s erasures are overdue", overdue)
+        yield Trouble(
+            said % {"count": language().number(overdue)},
+            _("The receipts say what is in the way: People, Receipts of erasures."),
+        )
+    audit = told["audit"]
+    if not audit["on"]:
+        yield Trouble(_("The audit is off"), _("Nobody will know who did what: COLEGA_AUDIT."), is_serious=False)
+    elif not audit["well"]:
+        yield Trouble(
+            _("The audit cannot be written"), _("What would be audited is refused until the catalog can be written.")
+        )
+    if (told.get("sealing") or {}).get("state") == "unsealed":
+        yield Trouble(
+            _("Photos are not encrypted where they are kept"),
+            _("Give every process a wrapping key (COLEGA_WRAPPING_KEYS), and keep a copy of it elsewhere."),
+            is_serious=False,
+        )
 
 
 def _jobs() -> list[dict[str, Any]]:

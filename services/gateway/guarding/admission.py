@@ -5,14 +5,11 @@ What lies in memory, in the broker and in the spool is bounded by that: the larg
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import BoundedSemaphore
 
 from flask import g, request
 
-from services.errors import TooManyRequests
 from services.gateway.doors import IN_MEMORY, gateway
-
-_UPLOAD_WAITS_S = 1.0
+from services.gateway.guarding.places import Places
 
 
 def enter() -> None:
@@ -23,16 +20,16 @@ def enter() -> None:
     """
     mine = gateway()
     if request.endpoint in IN_MEMORY:
-        _take(mine.searches, mine.limits.search_timeout_s / 2, "Too many searches at once. Try again in a moment.")
+        _take(mine.searches)
     elif request.mimetype == "multipart/form-data" and "key" in g:
-        _take(mine.uploads, _UPLOAD_WAITS_S, "Too many uploads at once. Send the next when one is answered.")
+        _take(mine.uploads)
 
 
 def leave(_: BaseException | None = None) -> None:
     """Give the place of the request back, where it has one."""
-    place: BoundedSemaphore | None = g.pop("place", None)
+    place: Places | None = g.pop("place", None)
     if place is not None:
-        place.release()
+        place.leave()
 
 
 @contextmanager
@@ -45,15 +42,13 @@ def admitted() -> Iterator[None]:
     if "place" in g:
         yield
         return
-    mine = gateway()
-    _take(mine.searches, mine.limits.search_timeout_s / 2, "Too many searches at once. Try again in a moment.")
+    _take(gateway().searches)
     try:
         yield
     finally:
         leave()
 
 
-def _take(places: BoundedSemaphore, wait_s: float, refusal: str) -> None:
-    if not places.acquire(timeout=wait_s):
-        raise TooManyRequests(refusal, retry_after_s=1)
+def _take(places: Places) -> None:
+    places.take()
     g.place = places

@@ -3,11 +3,9 @@
 So many requests are served at once (COLEGA_GATEWAY_THREADS); as many more wait for a moment, and the others are refused at once.
 """
 
-from threading import BoundedSemaphore
-
 from flask import Flask, current_app, g, request
 
-from services.errors import TooManyRequests
+from services.gateway.guarding.places import Places
 from services.gateway.guarding.remembered import TELLS
 
 RESERVE = 4
@@ -19,36 +17,9 @@ _WAITS_S = 1.0
 _REFUSED = "More is asked at once than is served. Try again in a moment."
 
 
-class Desks:
-    """Places to be served at, and a bounded room to wait in."""
-
-    def __init__(self, count: int) -> None:
-        self.desks, self.room = BoundedSemaphore(count), BoundedSemaphore(count)
-
-    def take(self) -> None:
-        """A place; give it back with :meth:`leave`.
-
-        Raises:
-            TooManyRequests: All are taken, and stay so for a while.
-        """
-        if self.desks.acquire(blocking=False):
-            return
-        if not self.room.acquire(blocking=False):
-            raise TooManyRequests(_REFUSED, retry_after_s=1)
-        try:
-            if not self.desks.acquire(timeout=_WAITS_S):
-                raise TooManyRequests(_REFUSED, retry_after_s=1)
-        finally:
-            self.room.release()
-
-    def leave(self) -> None:
-        """Give a place back."""
-        self.desks.release()
-
-
 def register(app: Flask, count: int) -> None:
     """Have *app* serve so many requests at once."""
-    app.extensions[_EXTENSION] = Desks(count)
+    app.extensions[_EXTENSION] = Places(count, waiting=count, wait_s=_WAITS_S, refusal=_REFUSED)
     app.before_request(enter)
     app.teardown_request(leave)
 
@@ -70,6 +41,6 @@ def leave(_: BaseException | None = None) -> None:
         _desks().leave()
 
 
-def _desks() -> Desks:
-    desks: Desks = current_app.extensions[_EXTENSION]
+def _desks() -> Places:
+    desks: Places = current_app.extensions[_EXTENSION]
     return desks

@@ -7,7 +7,8 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, ValidationError
 
 from services.catalog.importing import jobs, sources
-from services.errors import BrokerUnavailable, InvalidRequest, PhotoRefused
+from services.catalog.schema import Job
+from services.errors import BrokerUnavailable, ColegaError, InvalidRequest, PhotoRefused
 from services.gateway import answers, problems
 from services.gateway.doors import InCollection, Resource, Taken, collection_of, gateway, key
 from services.gateway.uploads import Spooled
@@ -71,7 +72,12 @@ def create(query: InCollection) -> ResponseReturnValue:
         job.source_id = job_source
     if archive is not None:
         assert isinstance(archive.stream, Spooled)
-        gateway().store.put(keys.archive(job.public_id), archive.stream.path)
+        try:
+            gateway().store.put(keys.archive(job.public_id), archive.stream.path)
+        except ColegaError:
+            with gateway().catalog.transaction() as session:  # Nobody is told of it, and no worker is to look for it.
+                jobs.cancel(session, session.get_one(Job, job.id))
+            raise
         try:
             gateway().queue.unpack(job.id)
         except BrokerUnavailable:

@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 
 from services.catalog import computations, photos
 from services.catalog.importing import jobs, outcomes
+from services.catalog.privacy import consents
 from services.catalog.schema import Collection, Job
 from services.errors import Conflict
 from services.gateway import answers
-from services.gateway.doors import InCollection, MayBeLeftOut, Page, Resource, Taken, collection_of, gateway
+from services.gateway.doors import InCollection, MayBeLeftOut, Page, Resource, Taken, collection_of, gateway, key
 from services.gateway.guarding.auth import require_scope
 from services.gateway.importing import reports
 from services.gateway.importing.job_answers import WholeJobOut, whole_job_out
@@ -20,6 +21,7 @@ from services.gateway.modelling.computing import send_computation
 from services.gateway.paging import number_after, page_of
 from services.gateway.photos import send
 from services.gateway.privacy import lawful
+from services.gateway.privacy.lawful import consent_of
 from services.labels import Label
 from services.rejections import Rejection
 
@@ -66,6 +68,12 @@ class RetryIn(MayBeLeftOut):
     photo_id: str | None = Field(default=None, max_length=64, description="Only this photo of the job.")
     person_id: str | None = Field(default=None, max_length=64, description="Whom the photo shows.")
     person: str | None = Field(default=None, max_length=1000, description="The same by name.")
+    consent_given_at: str | None = Field(
+        default=None, max_length=40, description="That person has agreed, then: a day, or a time with its offset."
+    )
+    consent_notice: str | None = Field(
+        default=None, max_length=64, description="To which notice; else the present one."
+    )
     box: Box | None = Field(default=None, description="Which of the photo's faces is meant.")
     faces: Literal["largest", "all", "reject"] | None = Field(
         default=None, description="From now on: what a labelled photo of several faces gives."
@@ -77,6 +85,8 @@ class RetryIn(MayBeLeftOut):
             raise ValueError("give photo_id: person and box are said of one photo")
         if self.person_id and self.person:
             raise ValueError("give person_id or person, not both")
+        if self.consent_given_at and not (self.person_id or self.person):
+            raise ValueError("consent_given_at: give person_id or person, too")
         return self
 
 
@@ -213,7 +223,10 @@ def _items_again(session: Session, job: Job, wanted: RetryIn) -> list[int]:
     if wanted.person_id or wanted.person:
         label = Label(name=wanted.person, person_id=wanted.person_id)
         person = label.person(session, job.collection_id)
-        lawful.require(session, collection, person)
+        given = consent_of(wanted.consent_given_at, wanted.consent_notice)
+        lawful.require(session, collection, person, given)
+        if given is not None:
+            consents.record(session, person, given, by=key().public_id)
         said = {"person_id": person.id, "labelled": True}
     if wanted.box is not None:
         said["box"] = [wanted.box.x, wanted.box.y, wanted.box.w, wanted.box.h]

@@ -65,6 +65,8 @@ class State:
         ends = encryption.expires_at()
         about = "When the certificate of this gateway ends, in seconds since 1970."
         yield _gauge("certificate_expiry_timestamp_seconds", about, [], [] if ends is None else [([], ends)])
+        about = "Since this gateway anchored its chain of the audit."
+        yield _gauge("audit_anchor_age_seconds", about, [], _one(self._mine.auditor.anchored_ago_s))
 
     def _broker(self) -> list[Metric]:
         depths, oldest = self._mine.queue.depths(), self._mine.queue.oldest_s()
@@ -112,8 +114,6 @@ def _of_rows(session: Session) -> Iterator[Metric]:
     erasures = observed.erasures(session)
     about = "People who are being erased: open, and of that overdue."
     yield _gauge("erasures", about, ["state"], [(["open"], erasures.open), (["overdue"], erasures.overdue)])
-    about = "Since the audit was last anchored."
-    yield _gauge("audit_anchor_age_seconds", about, [], _one(observed.audit_age_s(session)))
     about = "Since what was written then is in a backup that is complete."
     yield _gauge("backup_age_seconds", about, [], _one(observed.backup_age_s(session)))
     about = "Objects of the photo store that are to be deleted."

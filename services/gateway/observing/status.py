@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.catalog import calibrations, collections, computations, models
 from services.catalog import checks as integrity
+from services.catalog.erasing import erasures
 from services.catalog.generations import PREPARED
 from services.catalog.importing import jobs
 from services.catalog.running import held, processes, readiness
@@ -59,7 +60,7 @@ def _without_others(told: Mapping[str, Any]) -> dict[str, Any]:
     hidden: dict[str, Any] = {"host": None, "pid": None, "trouble": []}
     return {
         **told,
-        **{name: {} for name in ("queues", "rejected", "webhooks") if name in told},
+        **{name: {} for name in ("queues", "rejected", "webhooks", "erasures") if name in told},
         **({"processes": [process | hidden for process in told["processes"]]} if "processes" in told else {}),
         "removals_waiting": 0,
     }
@@ -127,6 +128,7 @@ def _catalog(mine: Gateway) -> dict[str, Any]:
             ],
             "rejected": jobs.rejected_by_reason(session),
             "webhooks": _webhooks(session),
+            "erasures": erasures.counts(session)._asdict(),
             "removals_waiting": session.scalar(select(func.count()).select_from(Removal)) or 0,
             "catalog": {"backend": mine.catalog.url.get_backend_name()},
         }

@@ -14,7 +14,7 @@ from pydantic import Field
 from services.catalog import people
 from services.catalog.privacy import about
 from services.catalog.schema import Person, Photo
-from services.errors import MissingObject
+from services.errors import DamagedObject, MissingObject
 from services.gateway.doors import Gateway, InCollection, Resource, collection_of, gateway
 from services.gateway.people import PersonPath
 
@@ -33,7 +33,7 @@ deliveries.jsonl   webhooks that were told of them
 findings.jsonl     faces that a change of model could not simply carry over
 log.jsonl          when their faces came into the index, and changed
 audit.jsonl        what was done with them, by which key, and when
-missing.json       objects that should be there and are not
+missing.json       objects that should be there and are not, or are damaged
 
 Times are seconds since 1970 in UTC.
 
@@ -115,7 +115,7 @@ def _put(mine: Gateway, archive: zipfile.ZipFile, name: str, key: str | None, mi
         return
     try:
         data = mine.store.get(key)
-    except MissingObject:
+    except (MissingObject, DamagedObject):
         missing.append(name)
         return
     archive.writestr(zipfile.ZipInfo(name), data)  # Stored: a JPEG does not get smaller.

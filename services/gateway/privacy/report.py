@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from services.catalog.privacy import bases, consents
 from services.catalog.privacy import counts as privacy
 from services.catalog.schema import ApiKey, Collection
+from services.catalog.sealed import unsealed
 from services.gateway.answers import time_of
 from services.gateway.collections import basis_out, retention_out
 from services.gateway.doors import Gateway, InCollection, Resource, collection_of, gateway, key
@@ -133,7 +134,7 @@ def _ground(word: str) -> dict[str, Any]:
 
 
 def _places(session: Session, mine: Gateway) -> list[dict[str, Any]]:
-    sealed = mine.store.wrapping is not None
+    sealed = mine.store.wrapping is not None and not unsealed(session)
     backup = privacy.last_backup(session)
     last = None if backup is None else time_of(backup.finished_at)
     return [
@@ -193,7 +194,7 @@ def _differences(column: dict[str, Any]) -> dict[str, Any]:
 def _warnings(told: dict[str, Any]) -> list[str]:
     """What is amiss, as far as can be seen from here."""
     purpose, due, counts, overdue = told["purpose"], told["retention"], told["counts"], told["erasures"]["overdue"]
-    unsealed = not next(place["encrypted"] for place in told["places"] if place["place"] == "photo store")
+    is_plain = not next(place["encrypted"] for place in told["places"] if place["place"] == "photo store")
     is_enough = purpose["ground"] is None or purpose["ground"]["allows_biometrics"]
     found = [
         (purpose["basis"] is None, "No lawful basis is recorded: colega collections set."),
@@ -204,7 +205,7 @@ def _warnings(told: dict[str, Any]) -> list[str]:
         (due["days"] is None and not counts["with_an_end"], "Nobody's time ends by itself: no retention is set."),
         (overdue, f"{overdue} erasures are overdue: their receipts say why."),
         (not told["audit"]["on"], "The audit is off: COLEGA_AUDIT."),
-        (unsealed, "Photos lie unsealed in the store: COLEGA_WRAPPING_KEYS."),
+        (is_plain, "Photos lie unsealed in the store: colega sealing show."),
         (not told["accuracy"]["groups"], privacy_words.NO_GROUPS),
     ]
     return [sentence for is_so, sentence in found if is_so]

@@ -18,6 +18,7 @@ from services.catalog.schema import ApiKey, Collection, Face, Item, Job, Person,
 from services.catalog.tables.console import Merge
 from services.catalog.tables.privacy import Erasure
 from services.catalog.tables.request import Request
+from services.errors import NotFound
 from tests.integration.catalog import rows
 
 pytestmark = pytest.mark.slow
@@ -53,6 +54,13 @@ def test_who_is_erased_is_in_the_ledger_with_all_that_went(catalog: Catalog) -> 
         assert kept.due_at - kept.asked_at == pytest.approx(3600)
         assert "Ana" not in json.dumps(Entry.of(kept).to_json())
         assert not any(erasures.left_in_rows(session, kept))
+
+
+def test_with_a_photo_go_the_faces_of_nobody_in_it(catalog: Catalog) -> None:
+    with catalog.transaction() as session:
+        ana, hers, [photo] = _somebody(session, "Ana", "one")
+        found = [hers[0].public_id, rows.face(session, photo, None).public_id]
+        assert people.erase(session, ana).faces == found
 
 
 def test_photos_and_faces_that_are_deleted_are_in_it_too(catalog: Catalog) -> None:
@@ -137,18 +145,41 @@ def test_a_replay_erases_who_had_been_merged_into_them_however_long_ago(catalog:
         (ana, hers, _), (anna, also_hers, _) = _somebody(session, "Ana", "one"), _somebody(session, "Anna", "two")
         ids = ana.public_id, anna.public_id
         found = [each.public_id for each in (*hers, *also_hers)]
-        merges.merge(session, anna, ana, by="test")
+        merge = merges.merge(session, anna, ana, by="test").merge
+        session.execute(update(Merge).values(created_at=now() - merges.UNDONE_WITHIN_S - 60))
+        merges.prune(session)
+        session.expire_all()
+        kept = session.scalars(select(Merge)).one()
+        assert (kept.gone, kept.person, kept.faces) == (ids[1], None, [])
+        with pytest.raises(NotFound):
+            merges.undo(session, ana.collection_id, merge)
     with catalog.transaction() as session:
-        entry = people.erase(session, people.by_public_id(session, ana.collection_id, ids[0]))
+        entry = Entry.of(people.erase(session, people.by_public_id(session, ana.collection_id, ids[0])))
         assert (entry.person, entry.merged, sorted(entry.faces)) == (ids[0], [ids[1]], sorted(found))
         assert session.scalars(select(Merge)).all() == []
-    with catalog.transaction() as session:  # A backup from before the merge, which nobody remembers any more.
-        anna, _, [photo] = _somebody(session, "Anna", "three")
-        old = Entry(
-            "era_9", "per_gone", [], [photos.faces_of(session, photo)[0].public_id], [photo.public_id], "asked", 1.0
-        )
-        assert erasures.replay(session, [old]) == 1
+    with catalog.transaction() as session:  # A backup from before the merge, in which she has a photo that went since.
+        _somebody(session, "Anna", "three")[0].public_id = ids[1]
+        session.flush()
+        assert erasures.replay(session, [entry]) == 1
         assert session.scalars(select(Person)).all() == []
+
+
+def test_who_had_a_face_of_theirs_in_the_backup_is_not_erased_with_it(catalog: Catalog) -> None:
+    with catalog.transaction() as session:
+        ben, [his], [photo] = _somebody(session, "Ben", "one")  # It was found to be hers since, and she was erased.
+        entry = Entry("era_1", "per_gone", [], [his.public_id], [photo.public_id], "asked", 1.0)
+        assert erasures.replay(session, [entry]) == 1
+        assert session.scalars(select(Face)).all() == []
+        assert session.get(Person, ben.id) is not None
+
+
+def test_a_merge_that_was_undone_is_nothing_that_is_left_of_who_is_erased(catalog: Catalog) -> None:
+    with catalog.transaction() as session:
+        ana, anna = (_somebody(session, name, name)[0] for name in ("Ana", "Anna"))
+        gallery = ana.collection_id
+        back = merges.undo(session, gallery, merges.merge(session, anna, ana, by="test").merge).person
+        entry = people.erase(session, back)
+        assert not any(erasures.left_in_rows(session, entry))
 
 
 def test_names_of_files_are_forgotten_and_the_jobs_with_nothing_else(catalog: Catalog) -> None:

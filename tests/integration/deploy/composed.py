@@ -143,7 +143,7 @@ def _service(name: str, given: Mapping[str, Any], folder: Path) -> Service:
         user=(int(user), int(group)),
         environment=own | settings,
         secrets=list(given.get("secrets", [])),
-        volumes=[tuple(each.split(":")[:2]) for each in given.get("volumes", [])],
+        volumes=[_volume(each, name) for each in given.get("volumes", [])],
         tmpfs=[_tmpfs(each) for each in given.get("tmpfs", [])],
         networks={network: list((more or {}).get("aliases", [])) for network, more in networks.items()},
         ports=[_port(each) for each in given.get("ports", [])],
@@ -160,6 +160,12 @@ def _service(name: str, given: Mapping[str, Any], folder: Path) -> Service:
 def _words(given: Sequence[str] | None) -> list[str]:
     assert not isinstance(given, str), "A command is a list: nobody has to guess how it is split."
     return list(given or [])
+
+
+def _volume(given: str, service: str) -> tuple[str, str]:
+    """One without a name is of the one container."""
+    source, _, rest = given.partition(":")
+    return (source, rest.partition(":")[0]) if rest else (f"{service}{source.replace('/', '-')}", source)
 
 
 def _tmpfs(given: str) -> tuple[str, str]:

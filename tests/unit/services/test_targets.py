@@ -6,7 +6,7 @@ import pytest
 
 from services import targets
 from services.errors import InvalidRequest
-from services.targets import OffLimits, Unresolved
+from services.targets import OffLimits, Server, Unresolved
 
 NEVER = [
     "169.254.169.254",
@@ -125,3 +125,32 @@ def test_addresses_are_kept_in_ascii() -> None:
         "https://xn--bcher-kva.example/%C3%A4?b=%C3%B6"
     )
     assert targets.checked("http://[::1]:8080/hook", private=True) == "http://[::1]:8080/hook"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+def test_colegas_own_servers_are_never_reached(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    def resolved(host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
+        where = "127.0.0.1" if host == "store" else address
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    ours = frozenset({Server("store", 9333)})
+
+    with pytest.raises(OffLimits, match=r"own servers"):
+        targets.resolve("innocent.example", 9333, private=True, ours=ours)
+    assert targets.resolve("innocent.example", 9334, private=True, ours=ours) == [address]
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("http://store:9333", Server("store", 9333)),
+        ("https://s3.example.com", Server("s3.example.com", 443)),
+        ("redis://:secret@valkey/0", Server("valkey", 6379)),
+        ("postgresql+psycopg://colega:secret@postgres/colega", Server("postgres", 5432)),
+        ("sqlite:////data/catalog.sqlite", None),
+        ("", None),
+    ],
+)
+def test_a_setting_says_where_a_server_is(url: str, server: Server | None) -> None:
+    assert Server.of(url) == server

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.models import casia_webface
+from tests import default_model
 from workers.models.bundle import Bundle
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -16,7 +16,9 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The default bundle, as a fresh install builds it."""
-    return casia_webface.build(tmp_path_factory.mktemp("models") / "casia-webface")
+    folder = tmp_path_factory.mktemp("models")
+    default_model.put(folder)
+    return Bundle.open(folder / "casia-webface")
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,27 @@ def bench_over(bundle: Bundle, tmp_path: Path) -> Callable[..., FolderBench]:
     return made
 
 
-def test_a_training_ends_with_a_candidate_that_was_judged_on_people_it_never_saw(
-    dataset: Path, bundle: Bundle, bench_over: Callable[..., FolderBench]
-) -> None:
-    told: list[Mapping[str, Any]] = []
+@dataclass(frozen=True)
+class Trained:
+    """What a training ended with, and what it told."""
 
-    result = tuning.train({"method": "triplet", "recipe": RECIPE, "name": "ours"}, bench_over(dataset, told.append))
+    result: Mapping[str, Any]
+    told: Sequence[Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One training, for all tests that look at what came of it."""
+    folder, told = tmp_path_factory.mktemp("trained"), list[Mapping[str, Any]]()
+    (folder / "folder").mkdir()
+    bench = FolderBench(bundle.directory.parent, folder / "folder", folder / "out", dataset, 10**8, told.append)
+    return Trained(tuning.train({"method": "triplet", "recipe": RECIPE, "name": "ours"}, bench), told)
+
+
+def test_a_training_ends_with_a_candidate_that_was_judged_on_people_it_never_saw(
+    trained: Trained, bundle: Bundle
+) -> None:
+    result, told = trained.result, trained.told
 
     made = Bundle.open(Path(result["model"]))
     assert (made.name, made.digest) == ("ours", result["digest"])
@@ -84,10 +100,8 @@ def test_a_training_ends_with_a_candidate_that_was_judged_on_people_it_never_saw
     json.dumps(result, allow_nan=False)
 
 
-def test_what_a_bundle_says_of_its_training_names_nobody(
-    dataset: Path, bundle: Bundle, bench_over: Callable[..., FolderBench]
-) -> None:
-    result = tuning.train({"recipe": RECIPE}, bench_over(dataset))
+def test_what_a_bundle_says_of_its_training_names_nobody(dataset: Path, bundle: Bundle, trained: Trained) -> None:
+    result = trained.result
 
     provenance = Bundle.open(Path(result["model"])).description["provenance"]
 
@@ -98,13 +112,9 @@ def test_what_a_bundle_says_of_its_training_names_nobody(
     assert not [person.name for person in dataset.iterdir() if person.name in said]
 
 
-def test_vectors_move_and_stay_near_the_old_ones(
-    dataset: Path, bundle: Bundle, bench_over: Callable[..., FolderBench]
-) -> None:
-    result = tuning.train({"recipe": RECIPE}, bench_over(dataset))
-
+def test_vectors_move_and_stay_near_the_old_ones(bundle: Bundle, trained: Trained) -> None:
     crops, old = bundle.reference()
-    new = Bundle.open(Path(result["model"])).embedder("fp32").embed(crops)
+    new = Bundle.open(Path(trained.result["model"])).embedder("fp32").embed(crops)
 
     assert 0.5 < float((new * old).sum(1).min()) < 0.99999
 
@@ -112,7 +122,7 @@ def test_vectors_move_and_stay_near_the_old_ones(
 def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_model(
     dataset: Path, bundle: Bundle, bench_over: Callable[..., FolderBench], tmp_path: Path
 ) -> None:
-    recipe = {**RECIPE, "steps": 400}
+    recipe = {**RECIPE, "steps": 60}
     whole = tuning.train({"method": "triplet", "recipe": recipe}, bench_over(dataset))
     data = tmp_path / "data"
     (data / "models").mkdir(parents=True)
@@ -130,6 +140,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_model(
             assert process.poll() is None
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
 
     ended = subprocess.run(
         command, cwd=ROOT, env=environment, text=True, input=request, capture_output=True, check=True

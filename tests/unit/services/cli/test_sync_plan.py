@@ -1,13 +1,20 @@
 """What has changed in a folder, told from names, sizes and times: against a plain model, whatever is done to it."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services import path_hashes
 from services.cli import sync_plan
 from services.cli.sync_plan import File, said_of, whose_of
+from services.errors import Conflict
 from services.sources.entries import Entry
 from services.sources.layouts import Shown
 
@@ -93,3 +100,37 @@ def test_a_rejection_that_is_not_the_files_fault_is_tried_again() -> None:
 
     assert [each.path for each in plan.changed] == ["Ana/1.jpg"]
     assert [(each.path, reason) for each, _, reason in plan.rejected] == [("Ben/1.jpg", "no_face")]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that is read by somebody whom permissions bind, root or not."""
+    made = Path(tempfile.mkdtemp())
+    made.chmod(0o755)
+    me = os.geteuid()
+    if me == 0:
+        os.chown(made, _NOBODY, -1)
+        os.seteuid(_NOBODY)
+    yield made
+    os.seteuid(me)
+    for each in (made, *made.iterdir()):
+        each.chmod(0o755)
+    shutil.rmtree(made)
+
+
+_NOBODY = 65534
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
+def test_who_is_in_a_folder_that_cannot_be_read_is_not_taken_for_gone(folder: Path, mode: int) -> None:
+    (folder / "Ana").mkdir(mode=mode)
+
+    with pytest.raises(Conflict, match=r"Ana.*cannot be read"):
+        sync_plan.must_be_readable(folder)
+
+
+def test_folders_of_the_operating_system_need_not_be_read(folder: Path) -> None:
+    for name in ("Ana", "lost+found", ".snapshots"):
+        (folder / name).mkdir(mode=0o755 if name == "Ana" else 0o000)
+
+    sync_plan.must_be_readable(folder)

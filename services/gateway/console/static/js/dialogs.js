@@ -80,6 +80,7 @@ export function choose(title, { anew = false, nobody = false, except = null }, w
   dialog.querySelector("h2").textContent = title;
   fresh.hidden = !anew;
   none.hidden = !nobody;
+  picker.consent?.closest("label").toggleAttribute("hidden", !anew);
   picker.reset();
   const finish = (who) => busy(dialog, async () => {
     try {
@@ -89,11 +90,20 @@ export function choose(title, { anew = false, nobody = false, except = null }, w
       complain(dialog, problem);
     }
   }).then(see);
+  const theirs = async () => {
+    const { person, agreed } = picker;
+    if (agreed) await ask("POST", `people/${person.id}/consent`, { json: { given_at: agreed } });
+    return person;
+  };
+  const made = async () => {
+    const { name, agreed } = picker;
+    return { ...(await ask("POST", "people", { json: agreed ? { name, consent_given_at: agreed } : { name } })), made: true };
+  };
   form.onsubmit = (event) => {
     event.preventDefault();
-    if (picker.person && !known.disabled) finish(async () => picker.person);
+    if (picker.person && !known.disabled) finish(theirs);
   };
-  fresh.onclick = () => finish(async () => ({ ...(await ask("POST", "people", { json: { name: picker.name } })), made: true }));
+  fresh.onclick = () => finish(made);
   none.onclick = () => finish(async () => null);
   open(dialog, picker.input);
 }

@@ -27,6 +27,7 @@ export class Picker {
     this.input = root.querySelector("input");
     this.list = root.querySelector("[role=listbox]");
     this.says = root.querySelector(".hint");
+    this.consent = root.querySelector("[type=checkbox]");
     this.onchange = onchange;
     this.person = null;
     this.input.addEventListener("input", () => { this.person = null; this.#changed(); this.#soon(); });
@@ -41,6 +42,8 @@ export class Picker {
   }
 
   get name() { return this.input.value.trim(); }
+  /** Now, where it is ticked that they have agreed; else null. */
+  get agreed() { return this.consent?.checked ? new Date().toISOString() : null; }
   /** Whether it names somebody: a person of the list, or a name that nobody has. */
   get complete() { return Boolean(this.person) || (this.name !== "" && !this.#namesake()); }
 
@@ -49,6 +52,7 @@ export class Picker {
     this.#found = [];
     this.input.value = person?.name ?? name;
     this.person = person;
+    if (this.consent) this.consent.checked = false;  // Said of one person, never of the next.
     this.#show(false);
     this.#changed();
   }

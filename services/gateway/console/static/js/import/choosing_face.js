@@ -16,7 +16,7 @@ export class FaceDialog {
 
   /**
    * @param {object} said words
-   * @param {(item: object, how: object) => Promise<void>} onchosen enrols: person or person_id, box
+   * @param {(item: object, how: object) => Promise<void>} onchosen enrols: person or person_id, box, and when they agreed where they have
    * @param {{large: boolean}} more whether the key may see more of the photo than its thumbnail
    */
   constructor(said, onchosen, { large }) {
@@ -76,6 +76,8 @@ export class FaceDialog {
   async #enrol() {
     const { box } = this.#faces[this.#chosen];
     const who = this.picker.person ? { person_id: this.picker.person.id } : { person: this.picker.name };
+    const { agreed } = this.picker;
+    if (agreed) who.consent_given_at = agreed;
     at("face-enrol").disabled = true;
     try {
       await this.onchosen(this.#item, { ...who, box });

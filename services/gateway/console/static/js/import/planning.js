@@ -2,7 +2,7 @@
 
 const PHOTO = /\.(jpe?g|jpe|png|webp|gif|bmp|tiff?|hei[cf]|avif)$/i;
 const ARCHIVE = /\.(zip|tar|tgz|tar\.gz|txz|tar\.xz)$/i;
-const SYSTEM = new Set(["thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r"]);
+const SYSTEM = new Set(["thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r", "lost+found", "$recycle.bin", "system volume information"]);
 const NUMBERED = /^(.+?)[ _-]+\d+$/;
 const CONTROL = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u;
 const LONGEST_NAME = 200;
