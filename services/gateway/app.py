@@ -18,7 +18,7 @@ from services.broker.waking import Waking
 from services.catalog import keys
 from services.catalog.auditing import writing as audit_rows
 from services.catalog.engine import Catalog
-from services.errors import ColegaError, Conflict
+from services.errors import CannotStart, ColegaError, Conflict
 from services.gateway import (
     backups,
     checks,
@@ -158,7 +158,7 @@ def of_process() -> OpenAPI:
 
     Raises:
         InvalidSettings: A setting cannot be used.
-        CannotStart: A wrapping key is missing.
+        CannotStart: A wrapping key is missing, or the first key's file.
     """
     environment = Environment.of_process()
     home = environment.load(Home)
@@ -201,7 +201,10 @@ def of_process() -> OpenAPI:
 
 def _take_bootstrap_key(gateway: Gateway, path: Path) -> None:
     """Make the key in *path* the first admin key, where none is in force. One that was revoked stays so."""
-    secret = path.read_text(encoding="utf-8").strip()
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise CannotStart(f"COLEGA_BOOTSTRAP_KEY_FILE={path} cannot be read: {error.strerror}.") from error
     # What is suppressed: it was a key and is revoked, or a gateway beside this one has just made it one.
     with suppress(Conflict, IntegrityError), gateway.catalog.transaction() as session:
         if not keys.has_admin(session):

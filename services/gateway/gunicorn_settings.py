@@ -15,7 +15,7 @@ threads = 2 * _settings.gateway_threads + RESERVE
 """As many as are served at once, as many that wait for a moment, and those that say how things are (services.gateway.guarding.reserve)."""
 timeout = 60
 graceful_timeout = 8
-keepalive = 30
+keepalive = 75  # Longer than proxies keep an idle connection (nginx and most load balancers: 60 s), or they would meet a closed one.
 limit_request_line, limit_request_fields, limit_request_field_size = 4094, 64, 8190
 sendfile = False
 forwarded_allow_ips = ""

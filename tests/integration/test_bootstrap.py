@@ -15,7 +15,7 @@ import pytest
 from services.catalog import keys
 from services.catalog.engine import Catalog
 from services.catalog.migrate import migrate
-from services.errors import Unauthorized
+from services.errors import CannotStart, Unauthorized
 from services.gateway import app
 from services.gateway.doors import Gateway
 
@@ -49,6 +49,11 @@ def test_it_is_made_once_however_often_a_gateway_starts(catalog: Catalog, tmp_pa
     with catalog.reading() as session:
         assert [key.name for key in keys.all_of(session)] == ["bootstrap"]
     assert _scopes(catalog) == ["admin"]
+
+
+def test_a_file_that_is_not_there_is_named(catalog: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=f"{tmp_path / 'key'} cannot be read: No such file"):
+        app._take_bootstrap_key(cast("Gateway", SimpleNamespace(catalog=catalog)), tmp_path / "key")
 
 
 def test_a_revoked_one_stays_revoked_and_the_gateway_starts(catalog: Catalog, tmp_path: Path) -> None:
