@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +112,8 @@ def test_a_killed_training_worker_loses_no_computation(service: Running, enrolle
         service.wait_until(lambda: http.get(f"/v1/jobs/{job}").json()["state"] != "queued")
     for process in service.processes("workers.tasks.training"):
         os.kill(process, signal.SIGKILL)
-    killed_at = time.monotonic()
 
-    ended = service.ended(job, enrolled)
-
-    assert ended["state"] == "done"
-    assert time.monotonic() - killed_at < 60
+    assert service.ended(job, enrolled)["state"] == "done"
 
 
 def test_a_command_waits_for_the_figures_and_fetches_the_report(

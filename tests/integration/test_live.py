@@ -196,9 +196,11 @@ def _mqtt_broker(folder: Path) -> Iterator[int]:
     command = [str(Path(sys.executable).with_name("amqtt")), "-c", str(folder / "broker.yaml")]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=quiet, stderr=quiet) as process:
-        eventually(lambda: _answers(port), within_s=60)
-        yield port
-        process.kill()
+        try:
+            eventually(lambda: _answers(port), within_s=60)
+            yield port
+        finally:
+            process.kill()
 
 
 @contextmanager
@@ -210,12 +212,14 @@ def _subscribed(port: int) -> Iterator[list[tuple[str, str]]]:
     ready = threading.Event()
     client.on_connect = lambda *_: client.subscribe("#", 1)  # type: ignore[assignment]
     client.on_subscribe = lambda *_: ready.set()
-    client.connect("127.0.0.1", port)
+    client.connect("127.0.0.1", port, keepalive=5)  # A connection that says nothing for so long is made anew.
     client.loop_start()
-    assert ready.wait(20)
-    yield heard
-    client.disconnect()
-    client.loop_stop()
+    try:
+        assert ready.wait(60)
+        yield heard
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 @contextmanager
