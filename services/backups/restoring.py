@@ -22,7 +22,7 @@ from services.catalog.dumps import dumping, loading
 from services.catalog.erasing import erasures
 from services.catalog.erasing.erasures import Entry
 from services.errors import BackupDamaged, Conflict
-from services.photos import sealing, wrapping
+from services.photos import keys, sealing, wrapping
 from services.photos.wrapping import Wrapping
 
 Only = Literal["catalog", "objects"]
@@ -67,7 +67,7 @@ def restore(
     if only != "catalog":
         names = [told.name] if only is None else manifests.all_of(place)
         Putting(target, place, done, tell).all_of(names)
-        _keep_ledger(target, place)
+        _keep_ledger(target, manifests.entries(place))
     if only != "objects":
         with target.catalog.transaction() as session:
             loading.end(session)
@@ -180,12 +180,8 @@ def _replay(target: Source, entries: list[Entry], tell: Tell) -> int:
 
 def _save_ledger(target: Source) -> None:
     """Write down beside the photos whom the catalog that is thrown away has erased: of some it may be all that knows."""
-    there = {stored.key for stored in target.store.list(f"{LEDGER}/")}
     with dumping.snapshot(target.catalog) as snapshot:
-        for erased in snapshot.erasures():
-            if (name := f"{LEDGER}/{erased.id}.json") not in there:
-                told = json.dumps(erased.to_json()).encode()
-                target.store.put(name, told, content_type="application/json")
+        _keep_ledger(target, (erased.to_json() for erased in snapshot.erasures()))
 
 
 def _kept(place: Destination) -> Iterator[Entry]:
@@ -212,8 +208,9 @@ def entry(held: bytes | Mapping[str, Any], name: str) -> Entry:
         raise BackupDamaged(f"{name} is no entry of the ledger of erasures.") from None
 
 
-def _keep_ledger(target: Source, place: Destination) -> None:
-    """Put entries back beside the objects: a later restore may know of them from there alone."""
-    for told in manifests.entries(place):
-        if not target.store.exists(name := f"{LEDGER}/{told['id']}.json"):
+def _keep_ledger(target: Source, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Put entries beside the objects, where they are not: a later restore may know of them from there alone."""
+    there = {stored.key for stored in target.store.list(f"{keys.LEDGER}/")}
+    for told in entries:
+        if (name := keys.ledger(told["id"])) not in there:
             target.store.put(name, json.dumps(told).encode(), content_type="application/json")

@@ -23,6 +23,7 @@ from services.catalog.schema import Row
 from services.errors import CannotStart, CatalogUnavailable
 
 _WRITES = "colega_writes"
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
 _LOOKS_EVERY_S = 0.002
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"}
 
@@ -92,16 +93,9 @@ class Catalog:
         try:
             with self._engine.connect().execution_options(**{_WRITES: False}) as connection:
                 driver: Any = connection.connection.driver_connection
-                was = driver.execute("PRAGMA busy_timeout").fetchone()[0]
-                driver.execute(f"PRAGMA busy_timeout = {int(within_s * 1000)}")
-                try:
-                    driver.execute("BEGIN IMMEDIATE")
-                    driver.execute("ROLLBACK")
-                except sqlite3.OperationalError as error:
-                    raise CatalogUnavailable(_sentence(error)) from error
-                finally:
-                    driver.execute(f"PRAGMA busy_timeout = {was}")
-        except (OperationalError, PoolTimeout) as error:
+                _begin_writing(driver, within_s)
+                driver.execute("ROLLBACK")
+        except (OperationalError, PoolTimeout, sqlite3.OperationalError) as error:
             raise CatalogUnavailable(_sentence(error)) from error
 
     @contextmanager
@@ -168,35 +162,40 @@ def _sqlite(url: URL, busy_s: float, pool_size: int) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, True)
-        if writes:
-            _begin_writing(connection, busy_s)
-        else:
+        if not writes:
             connection.exec_driver_sql("BEGIN DEFERRED")
+            return
+        try:
+            _begin_writing(connection.connection.driver_connection, busy_s)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(_BEGIN_WRITING, None, error, sqlite3.Error) from error
 
     return engine
 
 
-def _begin_writing(connection: Connection, busy_s: float) -> None:
+def _begin_writing(driver: Any, within_s: float) -> None:  # noqa: ANN401 - sqlite3.Connection
     """Begin as soon as nobody else writes.
 
     SQLite's own wait sleeps longer each time, at last for a tenth of a second: others come and go meanwhile.
+
+    Raises:
+        sqlite3.OperationalError: Somebody has been writing for so long, or it cannot be written.
     """
-    driver: Any = connection.connection.driver_connection
-    give_up_at = time.monotonic() + busy_s
+    give_up_at = time.monotonic() + within_s
+    was_ms = driver.execute("PRAGMA busy_timeout").fetchone()[0]
     driver.execute("PRAGMA busy_timeout = 0")
     try:
-        while time.monotonic() < give_up_at:
+        while True:
             try:
-                driver.execute("BEGIN IMMEDIATE")
+                driver.execute(_BEGIN_WRITING)
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    break
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                    raise
                 time.sleep(_LOOKS_EVERY_S)
             else:
                 return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # As SQLAlchemy raises it.
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {int(busy_s * 1000)}")
+        driver.execute(f"PRAGMA busy_timeout = {was_ms}")
 
 
 def _postgresql(url: URL, busy_s: float, pool_size: int, answers_within_s: float | None) -> Engine:

@@ -19,8 +19,10 @@ from services.rejections import Rejection
 from services.sources.inflating import Bounded, Inflated, is_compressed
 
 MANIFEST = "manifest.csv"
-_SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r"}
-_SYSTEM_NAMES |= {"lost+found", "$recycle.bin", "system volume information"}
+_SYSTEM_NAMES = {
+    "thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r", "lost+found", "$recycle.bin",
+    "system volume information",
+}  # fmt: skip
 _DEEPEST = 32
 _LONGEST_PATH = 1000
 _LONGEST_HEADER = 2**20
