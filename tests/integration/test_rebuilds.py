@@ -24,13 +24,13 @@ CASIA = "casia-webface"
 
 @pytest.fixture(autouse=True)
 def the_defaults(service: Running) -> Iterator[None]:
-    """What a test has added or activated is the default of no other test, here or in the files before this one."""
+    """What a test has added or activated is the default of no other test, here or in the files after this one."""
     models = service.client().models
+    yield
+    models.change(CASIA, "activate", {})
     for model in models.list():
         if (model["kind"], model["state"]) == ("detector", "active"):
             models.change(model["id"], "retire", {})
-    yield
-    models.change(CASIA, "activate", {})
 
 
 def new_net(service: Running, folder: Path) -> str:
@@ -267,9 +267,11 @@ def test_a_sample_is_verified_without_rebuilding_anything(service: Running, enro
     assert service.answer("rebuild", "status", collection=enrolled) == []
 
 
-def test_another_detector_keeps_names_and_ids(service: Running, enrolled: str, examples: Path, shared: Path) -> None:
-    yunet = shared / "models" / "yunet_2026may.onnx"
+def test_another_detector_keeps_names_and_ids(
+    service: Running, enrolled: str, examples: Path, shared: Path, tmp_path: Path
+) -> None:
     name = f"yunet-{secrets.token_hex(4)}"
+    yunet = nets.as_another(shared / "models" / "yunet_2026may.onnx", tmp_path, name)
     [detector] = service.answer("models", "add", str(yunet), "--name", name, "--kind", "detector", "--licence", "MIT")
     client = service.client(enrolled)
     before = {person["name"]: (person["id"], person["faces"], person["face_id"]) for person in client.people.list()}

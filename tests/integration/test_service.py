@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from services.cli.service import ServiceError
+from tests import nets
 from tests.running import Running
 
 pytestmark = pytest.mark.slow
@@ -299,11 +300,10 @@ def test_a_manifest_brings_names_external_ids_and_attributes(
 
 
 def test_a_detector_that_was_brought_along_serves_new_collections(
-    service: Running, examples: Path, shared: Path
+    service: Running, examples: Path, shared: Path, tmp_path: Path
 ) -> None:
-    detector = str(shared / "models" / "yunet_2026may.onnx")
-    added = service.colega("models", "add", detector, "--name", "yunet", "--kind", "detector")
-    assert added.returncode == 0, added.stderr
+    detector = nets.as_another(shared / "models" / "yunet_2026may.onnx", tmp_path, "brought-along")
+    service.answer("models", "add", str(detector), "--name", "brought-along", "--kind", "detector", "--licence", "MIT")
     gallery = service.collection()
 
     summary = service.answer("import", str(examples / "people"), collection=gallery)
@@ -314,7 +314,7 @@ def test_a_detector_that_was_brought_along_serves_new_collections(
         0
     ]
     assert face["detection_rule"].startswith("yunet-1-")
-    service.colega("models", "retire", "yunet")
+    service.answer("models", "retire", "brought-along")
     assert "mtcnn" in json.dumps(service.client().send("GET", f"/v1/collections/{service.collection()}"))
 
 

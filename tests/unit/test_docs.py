@@ -29,12 +29,12 @@ def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WRITTEN, ids=_named)
 def test_every_file_and_module_of_ours_that_is_named_is_there(path: Path) -> None:
-    """Those that are written as code: a moved module takes its sentences along."""
+    """Those that are written as code: a moved module takes its sentences along. Results are written where they are asked for."""
     text = path.read_text(encoding="utf-8")
     ours = "tests|benchmarks|services|workers|index|infra|examples"
     files = re.findall(rf"\b(?:{ours})/[\w./-]*\w\.(?:py|yml|yaml|json|in)\b", text)
     modules = re.findall(rf"python -m ((?:{ours})(?:\.[a-z0-9_]+)+)", text)
     places = [ROOT / module.replace(".", "/") for module in modules]
 
-    assert not [each for each in files if not (ROOT / each).exists()]
+    assert not [each for each in files if not (ROOT / each).exists() and not each.startswith("benchmarks/results/")]
     assert not [each for each in places if not each.with_suffix(".py").exists() and not (each / "__main__.py").exists()]
