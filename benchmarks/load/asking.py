@@ -60,6 +60,11 @@ class Asked:
         """How many were sent away for a while."""
         return sum(line["status"] in _REFUSED for line in self.lines if line["kind"] == kind)
 
+    def within(self, kind: str, limit_ms: float) -> float:
+        """The share of requests of a kind that were answered, and in time."""
+        mine = [line for line in self.lines if line["kind"] == kind]
+        return sum(bool(200 <= line["status"] < 300 and line["ms"] < limit_ms) for line in mine) / max(len(mine), 1)
+
     def p50(self, kind: str) -> float:
         """Median of the accepted, in ms."""
         return self._percentile(kind, 50)

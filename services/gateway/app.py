@@ -129,6 +129,7 @@ def create_app(gateway: Gateway) -> OpenAPI:
     app.json = documents.Documents(app)
     app.extensions["colega"] = gateway
     app.before_request(lines.begin)
+    app.before_request(admission.turn_away)
     reserve.register(app, gateway.settings.gateway_threads)
     protecting.register(app)
     app.before_request(uploads.bound)

@@ -169,7 +169,7 @@ class Gateway:
 
 
 def _places(count: int, refusal: str) -> Places:
-    return Places(count, waiting=-(-count // 4), wait_s=_WAITS_S, refusal=refusal)
+    return Places(count, waiting=count, wait_s=_WAITS_S, refusal=refusal)
 
 
 def gateway() -> Gateway:

@@ -16,7 +16,7 @@ class DoorSettings(Group):
         default=60, description="Requests with a key that is none, of one address; then they are answered 429."
     )
     max_uploads: PositiveInt = Field(
-        default=8, description="Requests that bring files to be kept, received at once by one gateway process."
+        default=4, description="Requests that bring files to be kept, received at once by one gateway process."
     )
     max_json_kb: PositiveInt = Field(default=1024, description="Largest body of JSON, in kB; photos in JSON apart.")
     max_json_depth: PositiveInt = Field(default=16, description="How deep lists and objects of JSON may be nested.")

@@ -101,7 +101,7 @@ class Limits(Group):
     )
     max_photos_per_request: PositiveInt = Field(default=64, description="Most photos of one request.")
     search_timeout_s: PositiveFloat = Field(default=5.0, description="A later answer is a 503 with Retry-After.")
-    max_searches: PositiveInt = Field(default=16, description="Searches admitted at once by one gateway process.")
+    max_searches: PositiveInt = Field(default=8, description="Searches admitted at once by one gateway process.")
     event_streams: PositiveInt = Field(default=8, description="Event streams held open at once by one gateway process.")
     embeddings_over_api: bool = Field(
         default=False,

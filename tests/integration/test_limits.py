@@ -272,3 +272,23 @@ def _refused_for_now(alone: Alone, secret: str, path: str) -> bool:
     busy = answer.status_code == 503 and "at once" in answer.text
     assert not busy or int(answer.headers["Retry-After"]) >= 1
     return busy
+
+
+def test_where_all_places_are_taken_nobody_is_asked_for_a_key_first(alone: Alone) -> None:
+    """A refusal that costs as much as an answer would take it away from those who are served."""
+    mine, _ = _key(alone, "enrol")
+    head = (
+        f"POST /v1/photos HTTP/1.1\r\nHost: colega\r\nAuthorization: Bearer {mine}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 10000000\r\n\r\n--x\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", alone.door.port)) as slow:
+        slow.sendall(head.encode())
+        eventually(lambda: _refused_for_now(alone, mine, "/v1/photos"))
+
+        def is_turned_away() -> bool:
+            with socket.create_connection(("127.0.0.1", alone.door.port)) as waiting:
+                waiting.sendall(head.encode())
+                time.sleep(0.05)
+                return _refused_for_now(alone, "no key", "/v1/photos")
+
+        eventually(is_turned_away)

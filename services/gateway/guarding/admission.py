@@ -1,6 +1,8 @@
 """Admission: a request whose photos are looked at has a place before its body is read, and so has one that brings files.
 
-What lies in memory, in the broker and in the spool is bounded by that: the largest body times the places.
+What lies in memory, in the broker and in the spool is bounded by that: the largest body times the places. Where more is asked
+than can be served, whoever gets no place is told so before anything is spent on him: a refusal that costs as much as an answer
+takes it away from those who are served.
 """
 
 from collections.abc import Iterator
@@ -12,17 +14,26 @@ from services.gateway.doors import IN_MEMORY, gateway
 from services.gateway.guarding.places import Places
 
 
+def turn_away() -> None:
+    """Refuse a request at once for which there can be no place just now, before anybody asks whose it is.
+
+    Raises:
+        TooManyRequests: All places are taken, and as many wait as may.
+    """
+    places = _needed()
+    if places is not None:
+        places.see_to_some()
+
+
 def enter() -> None:
     """Take the place that the request needs.
 
     Raises:
         TooManyRequests: All places are taken, and none got free in a while.
     """
-    mine = gateway()
-    if request.endpoint in IN_MEMORY:
-        _take(mine.searches)
-    elif request.mimetype == "multipart/form-data" and "key" in g:
-        _take(mine.uploads)
+    places = _needed()
+    if places is not None and (places is gateway().searches or "key" in g):
+        _take(places)
 
 
 def leave(_: BaseException | None = None) -> None:
@@ -47,6 +58,14 @@ def admitted() -> Iterator[None]:
         yield
     finally:
         leave()
+
+
+def _needed() -> Places | None:
+    if request.method == "OPTIONS":
+        return None
+    if request.endpoint in IN_MEMORY:
+        return gateway().searches
+    return gateway().uploads if request.mimetype == "multipart/form-data" else None
 
 
 def _take(places: Places) -> None:

@@ -46,3 +46,26 @@ def test_where_all_wait_the_next_is_refused_at_once() -> None:
         places.take()
 
     assert refused.value.retry_after_s >= 1
+
+
+def test_it_is_of_no_use_to_ask_once_all_are_taken_and_all_wait() -> None:
+    places = _one(wait_s=60.0)
+    places.see_to_some()
+    places.take()
+    places.see_to_some()  # There is room to wait.
+    waiting = threading.Thread(target=places.take)
+    waiting.start()
+
+    eventually(lambda: _is_refused(places))
+    places.leave()
+    waiting.join()
+
+    places.see_to_some()
+
+
+def _is_refused(places: Places) -> bool:
+    try:
+        places.see_to_some()
+    except TooManyRequests:
+        return True
+    return False
