@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import tempfile
+import time
 from pathlib import Path
 
 from sqlalchemy import select
@@ -13,7 +14,7 @@ from services.catalog.engine import Catalog
 from services.catalog.importing import jobs
 from services.catalog.running import processes
 from services.catalog.schema import Item, Job
-from services.errors import ColegaError, DamagedObject, DiskFull, InvalidRequest, PhotoRefused
+from services.errors import ColegaError, DamagedObject, DiskFull, InvalidRequest, MissingObject, PhotoRefused
 from services.intake import Upload
 from services.labels import Label
 from services.logs import logger
@@ -27,6 +28,8 @@ from services.vault import Vault
 from workers import scratch
 
 LEASE_S = 60.0
+_KEPT_WITHIN_S = 3600.0
+"""A gateway that has not kept an archive by then does not do so any more: it was killed."""
 
 
 def unpack(
@@ -35,9 +38,10 @@ def unpack(
     """Take in what is in a job's archive, close the job, and remove the archive.
 
     Run again after it was killed, it goes on: entries that have an item are passed over. An archive that cannot be read
-    as a whole ends the job with the reason.
+    as a whole, or that was never kept, ends the job with the reason.
 
     Raises:
+        MissingObject: The archive is not kept yet; run it again.
         Unavailable: Catalog, store or broker are away, or the temporary folder is full; run it again.
     """
     holder = secrets.token_hex(8)
@@ -56,6 +60,10 @@ def unpack(
             _take_all(job, archive, there, catalog, store, queue, limits, holder, require_basis)
     except (PhotoRefused, InvalidRequest, DamagedObject) as refused:
         failed = f"{refused.reason.value}: {refused}" if isinstance(refused, PhotoRefused) else str(refused)
+    except MissingObject:
+        if job.created_at > time.time() - _KEPT_WITHIN_S:
+            raise
+        failed = "The archive was not kept: its upload broke off. Send it again."
     except OSError as error:
         raise DiskFull(
             f"No room to unpack an archive in {tempfile.gettempdir()}: {error.strerror}. Free some, or set TMPDIR."

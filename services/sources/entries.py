@@ -109,16 +109,26 @@ def judged(path: str) -> PhotoRefused | None:
 def _of_directory(folder: Path, limits: Limits) -> Iterator[Entry]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(folder.resolve())):
-            yield Entry(name, _nothing, PhotoRefused(Rejection.UNSAFE_PATH, "A link that leads out of the folder."))
-            continue
-        if path.is_dir():
-            continue
-        if not path.is_file():
-            yield Entry(name, _nothing, PhotoRefused(Rejection.UNSAFE_PATH, "No plain file."))
-            continue
-        size_bytes = path.stat().st_size
-        yield Entry(name, _reader(_opener(path), limits.entry_bytes, size_bytes), judged(name))
+        try:
+            entry = _of_path(folder, path, name, limits)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # It has gone meanwhile, may not be looked at, or is a link in a circle.
+            why = f"It cannot be looked at: {getattr(error, 'strerror', None) or 'a link in a circle'}."
+            entry = Entry(name, _nothing, PhotoRefused(Rejection.MISSING_FILE, why))
+        if entry is not None:
+            yield entry
+
+
+def _of_path(folder: Path, path: Path, name: str, limits: Limits) -> Entry | None:
+    if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(folder.resolve())):
+        return Entry(name, _nothing, PhotoRefused(Rejection.UNSAFE_PATH, "A link that leads out of the folder."))
+    if path.is_dir():
+        return None
+    if not path.is_file():
+        return Entry(name, _nothing, PhotoRefused(Rejection.UNSAFE_PATH, "No plain file."))
+    return Entry(name, _reader(_opener(path), limits.entry_bytes, path.stat().st_size), judged(name))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from services.catalog.engine import Catalog
 from services.catalog.importing import jobs
 from services.catalog.schema import Item, Job, now
 from services.catalog.tables.process import Lease
-from services.errors import DiskFull
+from services.errors import DiskFull, MissingObject
 from services.local import ports
 from services.photos import keys
 from services.photos.store import PhotoStore
@@ -49,6 +49,26 @@ def test_without_room_it_stays_to_be_unpacked_and_then_is(
     with catalog.reading() as session:
         assert session.get_one(Job, job.id).closed
         assert session.scalars(select(Item.name)).all() == ["Ana/1.jpg"]
+
+
+def test_an_archive_that_a_killed_gateway_has_not_kept_ends_its_import_after_a_while(
+    catalog: Catalog, photo_store: PhotoStore, valkey: str
+) -> None:
+    store, queue = vaults.plain(photo_store, catalog), Queue(valkey, celery_app(valkey))
+    with catalog.transaction() as session:
+        job = jobs.create(session, rows.gallery(session).id, kind="import", queue="bulk", closed=False)
+        job.archive = True
+
+    with pytest.raises(MissingObject):
+        unpacking.unpack(job.id, catalog, store, queue, Limits())
+    with catalog.transaction() as session:
+        session.execute(update(Job).values(created_at=now() - 2 * 3600))
+        session.execute(update(Lease).values(expires_at=now() - 1))
+    unpacking.unpack(job.id, catalog, store, queue, Limits())
+
+    with catalog.reading() as session:
+        ended = session.get_one(Job, job.id)
+        assert (ended.closed, ended.error) == (True, "The archive was not kept: its upload broke off. Send it again.")
 
 
 def test_an_import_whose_archive_could_not_be_kept_is_none(tmp_path: Path) -> None:

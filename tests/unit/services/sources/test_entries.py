@@ -98,6 +98,14 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     assert set(_read(folder).values()) == {Rejection.UNSAFE_PATH}
 
 
+def test_links_in_a_circle_are_refused_and_the_others_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").symlink_to(tmp_path / "a.jpg")
+    (tmp_path / "c.jpg").write_bytes(b"a photo")
+
+    assert {name: found for name, found in _read(tmp_path).items() if found != b"a photo"}.keys() == {"a.jpg", "b.jpg"}
+
+
 @pytest.mark.parametrize(
     "path",
     ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", "C:\\a.jpg", "..\\a.jpg", "~/a.jpg", "a\0.jpg", "", "x/" * 40 + "a"],
