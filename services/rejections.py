@@ -62,7 +62,7 @@ REJECTIONS: Mapping[Rejection, str] = {
     Rejection.TOO_MANY_ENTRIES: "The archive has more entries than COLEGA_MAX_ARCHIVE_ENTRIES.",
     Rejection.DISK_FULL: "There was no room to keep the photo: free some and import again.",
     Rejection.NO_BASIS: "The collection says no lawful basis, and one is required here: colega collections set NAME --basis …",
-    Rejection.NO_CONSENT: "The basis is consent, and the person's is not recorded: give consent_given_at with the photo.",
+    Rejection.NO_CONSENT: "The basis is consent, and the person's is not recorded: give consent_given_at with it, or in a manifest.",
     Rejection.EXPIRED: "The day until which the person may be kept is over.",
 }
 """What each reason means and what to do about it."""

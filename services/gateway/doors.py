@@ -47,7 +47,7 @@ PHOTOS_IN_JSON: set[str] = set()
 _SCHEMAS: dict[type[BaseModel], dict[str, Any]] = {}
 
 _MOST_JOINS = 4
-_WAITS_S = 0.5
+_WAITS_S = 0.25
 _MATCHES_PER_S, _MATCHES_AT_ONCE = 20.0, 200
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -169,7 +169,7 @@ class Gateway:
 
 
 def _places(count: int, refusal: str) -> Places:
-    return Places(count, waiting=3 * count // 2, wait_s=_WAITS_S, refusal=refusal)
+    return Places(count, waiting=count, wait_s=_WAITS_S, refusal=refusal)
 
 
 def gateway() -> Gateway:

@@ -128,7 +128,10 @@ def rejections() -> dict[str, Explained]:
         Rejection.NO_BASIS: Explained(_("No lawful basis is recorded"), _("Record it under People, Basis and notice.")),
         Rejection.NO_CONSENT: Explained(
             _("No consent is recorded"),
-            _("Here people are enrolled by their consent. Record it, then add the photo again."),
+            _(
+                "Here people are enrolled by their consent. Record it, then add the photo again; for many at once a manifest "
+                "has the column consent_given_at."
+            ),
         ),
         Rejection.EXPIRED: Explained(
             _("Their time is over"),
