@@ -80,7 +80,8 @@ class Asked:
 
     def until(self, at: float) -> "Asked":
         """What was asked until *at*."""
-        return replace(self, lines=[line for line in self.lines if line["at"] <= at])
+        first = min(line["at"] for line in self.lines)
+        return replace(self, lines=[line for line in self.lines if line["at"] <= at], took_s=at - first)
 
     def beside(self, other: "Asked") -> "Asked":
         """Both together, as one."""
