@@ -57,5 +57,9 @@ function made({ people, similarity }, queue) {
     sides,
     element("div", { class: "doing" }, button(said.two, "n", apart), button(said.later, "s", keys.s.run)),
   );
+  // Nobody decides before the faces are there; and when they come the buttons move, away from under a click.
+  const buttons = [...node.querySelectorAll("button")];
+  buttons.forEach((each) => { each.disabled = true; });
+  Promise.allSettled(people.map((person) => whole(person.id))).then(() => buttons.forEach((each) => { each.disabled = false; }));
   return card;
 }
