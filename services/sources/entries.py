@@ -111,10 +111,8 @@ def _of_directory(folder: Path, limits: Limits) -> Iterator[Entry]:
         name = path.relative_to(folder).as_posix()
         try:
             entry = _of_path(folder, path, name, limits)
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # It has gone meanwhile, may not be looked at, or is a link in a circle.
+        except (OSError, RuntimeError) as error:
+            # It has gone meanwhile, may not be looked at, or is a link in a circle.
             why = f"It cannot be looked at: {getattr(error, 'strerror', None) or 'a link in a circle'}."
             entry = Entry(name, _nothing, PhotoRefused(Rejection.MISSING_FILE, why))
         if entry is not None:

@@ -256,14 +256,20 @@ def _works(alone: Alone, secret: str) -> int:
 def test_a_body_is_read_only_when_there_is_a_place_for_it(alone: Alone, path: str, scope: str) -> None:
     """So that no more lies in memory, or in the spool, than places times the largest body."""
     mine, _ = _key(alone, scope)
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: colega\r\nAuthorization: Bearer {mine}\r\nx-api-key: {mine}\r\n"
-        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 10000000\r\n\r\n--x\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", alone.door.port)) as slow:
-        slow.sendall(head.encode())
+    with _sending(alone, mine, path):
         eventually(lambda: _refused_for_now(alone, mine, path))
     eventually(lambda: not _refused_for_now(alone, mine, path))
+
+
+def _sending(alone: Alone, secret: str, path: str) -> socket.socket:
+    """A client that has begun to send a body, and does not go on."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: colega\r\nAuthorization: Bearer {secret}\r\nx-api-key: {secret}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 10000000\r\n\r\n--x\r\n"
+    )
+    slow = socket.create_connection(("127.0.0.1", alone.door.port))
+    slow.sendall(head.encode())
+    return slow
 
 
 def _refused_for_now(alone: Alone, secret: str, path: str) -> bool:
@@ -277,18 +283,12 @@ def _refused_for_now(alone: Alone, secret: str, path: str) -> bool:
 def test_where_all_places_are_taken_nobody_is_asked_for_a_key_first(alone: Alone) -> None:
     """A refusal that costs as much as an answer would take it away from those who are served."""
     mine, _ = _key(alone, "enrol")
-    head = (
-        f"POST /v1/photos HTTP/1.1\r\nHost: colega\r\nAuthorization: Bearer {mine}\r\n"
-        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 10000000\r\n\r\n--x\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", alone.door.port)) as slow:
-        slow.sendall(head.encode())
+    with _sending(alone, mine, "/v1/photos"):
         eventually(lambda: _refused_for_now(alone, mine, "/v1/photos"))
 
         def is_turned_away() -> bool:
-            with socket.create_connection(("127.0.0.1", alone.door.port)) as waiting:
-                waiting.sendall(head.encode())
-                time.sleep(0.05)
+            with _sending(alone, mine, "/v1/photos"):
+                time.sleep(0.05)  # Whoever comes second waits for a place by then; else another one is tried.
                 return _refused_for_now(alone, "no key", "/v1/photos")
 
         eventually(is_turned_away)

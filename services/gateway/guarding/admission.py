@@ -1,7 +1,7 @@
 """Admission: a request whose photos are looked at has a place before its body is read, and so has one that brings files.
 
 What lies in memory, in the broker and in the spool is bounded by that: the largest body times the places. Where more is asked
-than can be served, whoever gets no place is told so before anything is spent on him: a refusal that costs as much as an answer
+than can be served, whoever gets no place is told so before anything is spent on it: a refusal that costs as much as an answer
 takes it away from those who are served.
 """
 
